@@ -1,10 +1,10 @@
-"""The 150 classes of the ADE20K scene parsing challenge (MIT, http://sceneparsing.csail.mit.edu), as data.
+"""The 150 classes of the ADE20K scene parsing challenge (http://sceneparsing.csail.mit.edu), as data.
 
-Order, thing/stuff split (100 things, those annotated with instances, and 50 stuff) and colours are those of the
-challenge's ``objectInfo150.txt`` as the panoptic papers use them (MaskFormer, Mask2Former, kMaX-DeepLab). The index in
-this table is the class index, the ``category_id`` in ``ade20k_panoptic_{train,val}.json``, and the grey value in
-``annotations/*.png`` less one (0 is unlabelled there). Names are spelt as in those files, ``'window '`` with its blank
-included, because data sets match names as strings.
+Order, thing/stuff split (100 things, those annotated with instances, and 50 stuff) and colours are those that
+the panoptic papers use (MaskFormer, Mask2Former, kMaX-DeepLab). The index in this table is the class index, the
+``category_id`` in ``ade20k_panoptic_{train,val}.json``, and the grey value in ``annotations/*.png`` less one
+(0 is unlabelled there). Names are spelt as in those files, ``'window '`` with its blank included, because data
+sets match names as strings.
 """
 # name, is it a thing, RGB colour
 ADE20K_CLASSES = (
@@ -160,8 +160,9 @@ ADE20K_CLASSES = (
     ('flag', 1, (92, 0, 255)),
 )
 
-ADE20K_METAINFO = dict(
-    classes=tuple(name for name, _, _ in ADE20K_CLASSES),
-    thing_classes=tuple(name for name, isthing, _ in ADE20K_CLASSES if isthing),
-    stuff_classes=tuple(name for name, isthing, _ in ADE20K_CLASSES if not isthing),
-    palette=[color for _, _, color in ADE20K_CLASSES])
+ADE20K_METAINFO = {
+    'classes': tuple(name for name, _, _ in ADE20K_CLASSES),
+    'thing_classes': tuple(name for name, isthing, _ in ADE20K_CLASSES if isthing),
+    'stuff_classes': tuple(name for name, isthing, _ in ADE20K_CLASSES if not isthing),
+    'palette': [color for _, _, color in ADE20K_CLASSES],
+}
