@@ -1,1 +1,13 @@
+"""Transforms of samples. mmcv's own (LoadImageFromFile, RandomFlip, ...) are used by name beside them.
 
+All randomness comes from numpy's global state, so a sample is reproduced by seeding that before it is loaded.
+"""
+import mmcv.transforms  # noqa: F401  registers mmcv's transforms
+
+from .color import SSDColorJitter
+from .copy_paste import PanopticCopyPaste
+from .geometry import LargeScaleJitter, PadToSize, ResizeToFit
+from .panoptic import LoadPanopticSegments, PackPanopticInputs
+
+__all__ = ['LargeScaleJitter', 'LoadPanopticSegments', 'PackPanopticInputs', 'PadToSize', 'PanopticCopyPaste',
+           'ResizeToFit', 'SSDColorJitter']

@@ -1,0 +1,98 @@
+"""``--cfg-options key=value``: parsing with mmengine's rules, merging, and noticing keys that nothing reads."""
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+from .errors import Problem, UserError, did_you_mean, is_misspelling, nearest
+from .locations import COMMAND_LINE, Locations
+from .runner_keys import RUNNER_KEYS
+
+
+def parse_options(pairs: Sequence[str] | None) -> dict[str, Any]:
+    """``['a.b=1', 'c=[1,2]']`` -> ``{'a.b': 1, 'c': [1, 2]}``, with the value syntax of mmengine's ``DictAction``.
+
+    Raises:
+        UserError: for a pair without ``=`` or with unbalanced brackets.
+    """
+    if not pairs:
+        return {}
+    from mmengine.config import DictAction
+    options = {}
+    for pair in pairs:
+        key, equals, value = pair.partition('=')
+        if not equals or not key:
+            raise UserError(f'--cfg-options takes KEY=VALUE pairs, got {pair!r}')
+        try:
+            options[key] = DictAction._parse_iterable(value)
+        except AssertionError as error:
+            raise UserError(f'--cfg-options {pair}: {error}') from None
+    return options
+
+
+def apply_options(cfg: Any, options: dict[str, Any], locations: Locations) -> list[Problem]:
+    """Merges ``options`` into the mmengine Config ``cfg`` in place and returns the keys that were wrong.
+
+    A key may add what the config does not write (``model.backbone.with_cp``): whether its class takes it is the
+    checker's to say. Wrong here: a top-level key that neither the config nor the Runner knows, a path through a value
+    that is no dict, and a new key that is a misspelling of one beside it.
+    """
+    problems = []
+    for key, value in options.items():
+        path = tuple(key.split('.'))
+        message = _problem(cfg, path)
+        if message is None:
+            try:
+                cfg.merge_from_dict({key: value})
+            except (TypeError, KeyError) as error:
+                message = str(error.args[0] if error.args else error)
+        if message is None:
+            locations.override(path)
+        else:
+            problems.append(Problem(key, COMMAND_LINE, message))
+    return problems
+
+
+def _problem(cfg: Any, path: tuple[str, ...]) -> str | None:
+    node: Any = cfg._cfg_dict
+    for depth, part in enumerate(path):
+        before = '.'.join(path[:depth])
+        if isinstance(node, dict):
+            if part not in node:
+                if depth == 0:
+                    if part in RUNNER_KEYS:
+                        return None
+                    return f'the config has no key {part!r}' + did_you_mean(part, [*node, *RUNNER_KEYS])
+                untyped = 'type' not in node
+                slips = [name for name in node if isinstance(name, str) and is_misspelling(part, name)]
+                if slips and (untyped or depth < len(path) - 1):
+                    return f'{before!r} has no key {part!r}' + did_you_mean(part, slips)
+                if depth < len(path) - 1 and untyped and nearest(part, node, 1):
+                    near = difflib.get_close_matches(part, [str(name) for name in node], n=1, cutoff=0.75)
+                    if near:
+                        return f'{before!r} has no key {part!r}' + did_you_mean(part, near)
+                return None
+            node = dict.get(node, part)
+        elif isinstance(node, (list, tuple)):
+            if not part.isdigit():
+                return f'{before!r} is a list of {len(node)}: it takes an index, not {part!r}'
+            if int(part) >= len(node):
+                return f'{before!r} has {len(node)} elements, counted from 0: there is no {part}'
+            if isinstance(node, tuple):
+                return f'{before!r} is a tuple: override it as a whole'
+            node = node[int(part)]
+        else:
+            return f'{before!r} is {node!r}, not a dict: {part!r} cannot be set inside it'
+    return None
+
+
+def unread_variables(cfg: Any, options: dict[str, Any], referenced: set[str]) -> list[str]:
+    """Top-level variables given on the command line that nothing reads, so that setting them does nothing.
+
+    A plain variable such as ``data_root`` is copied into the dicts that name it when the file is read; only a
+    ``${data_root}`` still sees the command line.
+    """
+    from .runner_keys import is_runner_key
+    names = {key.split('.')[0] for key in options}
+    return sorted(name for name in names if not is_runner_key(name) and name not in referenced)

@@ -1,0 +1,132 @@
+"""``'${name}'`` in a config: one value, written in one place.
+
+A string that is only a reference becomes the value itself, type kept; inside a longer string the value is formatted.
+``${a.b.0}`` walks into dicts and lists. ``${num_classes}``, unless the config has that key, is the number of classes of
+the training data set, taken from its metainfo. References are resolved after all merging and after ``--cfg-options``.
+"""
+from __future__ import annotations
+
+import copy
+import re
+from typing import Any
+
+from .errors import Problem, did_you_mean
+from .locations import Locations
+
+REFERENCE = re.compile(r'\$\{([^{}]*)\}')
+
+
+class _Failed(Exception):
+    """A reference that cannot be resolved; the message is the user's."""
+
+
+class References:
+    """Resolves the references of one config in place.
+
+    Args:
+        root: the config's dict; values are replaced in it.
+        locations: where the keys were written.
+    """
+
+    def __init__(self, root: dict, locations: Locations) -> None:
+        self.root = root
+        self.locations = locations
+        self.problems: list[Problem] = []
+        self.used: set[str] = set()
+        self._open: list[str] = []  # references being resolved, outermost first
+        self._failed: set[str] = set()
+
+    def resolve(self) -> list[Problem]:
+        """Replaces every reference; returns those that could not be (their strings stay as they were)."""
+        for key in list(self.root):
+            dict.__setitem__(self.root, key, self._value(dict.__getitem__(self.root, key), (key,)))
+        return self.problems
+
+    def _value(self, value: Any, path: tuple[str, ...]) -> Any:
+        if isinstance(value, dict):
+            for key in list(value):
+                dict.__setitem__(value, key, self._value(dict.__getitem__(value, key), (*path, str(key))))
+            return value
+        if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
+            return type(value)(self._value(item, (*path, str(i))) for i, item in enumerate(value))
+        if isinstance(value, str) and '${' in value:
+            try:
+                return self._string(value)
+            except _Failed as error:
+                problem = Problem('.'.join(path), self.locations.where(path), str(error))
+                if problem not in self.problems:
+                    self.problems.append(problem)
+        return value
+
+    def _string(self, text: str) -> Any:
+        whole = REFERENCE.fullmatch(text)
+        if whole:
+            return copy.deepcopy(self._named(whole[1].strip()))
+        return REFERENCE.sub(lambda match: str(self._named(match[1].strip())), text)
+
+    def _named(self, name: str) -> Any:
+        if name in self._open:
+            cycle = [*self._open[self._open.index(name):], name]
+            raise _Failed('the references go in a circle: ' + ' -> '.join(f'${{{item}}}' for item in cycle))
+        self.used.add(name.split('.')[0])
+        self._open.append(name)
+        try:
+            if name == 'num_classes' and 'num_classes' not in self.root:
+                return self._num_classes()
+            return self._finished(self._find(name))
+        finally:
+            self._open.pop()
+
+    def _find(self, name: str) -> Any:
+        node: Any = self.root
+        walked = []
+        for part in name.split('.'):
+            if isinstance(node, dict) and part in node:
+                node = dict.__getitem__(node, part)
+            elif isinstance(node, (list, tuple)) and part.isdigit() and int(part) < len(node):
+                node = node[int(part)]
+            else:
+                choices = list(node) if isinstance(node, dict) else []
+                choices += ['num_classes'] if not walked else []
+                inside = f' in {".".join(walked)}' if walked else ' at the top level of the config'
+                raise _Failed(f'${{{name}}} refers to no key: there is no {part!r}{inside}' + did_you_mean(part, choices))
+            walked.append(part)
+        return node
+
+    def _finished(self, value: Any) -> Any:
+        """The value with the references inside it resolved (in a copy: the place itself has its own turn)."""
+        if isinstance(value, dict):
+            result = copy.copy(value)
+            for key in list(result):
+                dict.__setitem__(result, key, self._finished(dict.__getitem__(value, key)))
+            return result
+        if type(value) in (list, tuple):
+            return type(value)(self._finished(item) for item in value)
+        if isinstance(value, str) and '${' in value:
+            return self._string(value)
+        return value
+
+    def _num_classes(self) -> int:
+        for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+            dataset = (dict.get(self.root, loader) or {}).get('dataset')
+            if dataset:
+                break
+        else:
+            raise _Failed('${num_classes} is the number of classes of train_dataloader.dataset, and the config has none; '
+                          'write num_classes = ... at the top level')
+        while isinstance(dataset, dict) and 'metainfo' not in dataset and ('dataset' in dataset or 'datasets' in dataset):
+            dataset = dataset['dataset'] if 'dataset' in dataset else dataset['datasets'][0]
+        metainfo = self._finished(dataset.get('metainfo')) or {}
+        classes = metainfo.get('classes') if isinstance(metainfo, dict) else None
+        if classes is None:
+            from .registries import Registries
+            found = Registries(dict.get(self.root, 'default_scope')).find('DATASETS', dataset.get('type'),
+                                                                         dataset.get('_scope_'))
+            classes = (getattr(found, 'METAINFO', None) or {}).get('classes')
+        if isinstance(classes, str):  # mmengine: a file with one class a line
+            from mmengine.fileio import list_from_file
+            classes = list_from_file(classes)
+        if classes is None:
+            raise _Failed(f'${{num_classes}}: the data set {dataset.get("type")!r} names no classes; give it '
+                          "metainfo=dict(classes=...), or write num_classes = ... at the top level")
+        return len(classes)
