@@ -1,10 +1,10 @@
 """The 150 classes of the ADE20K scene parsing challenge (http://sceneparsing.csail.mit.edu), as data.
 
-Order, thing/stuff split (100 things, those annotated with instances, and 50 stuff) and colours are those that
-the panoptic papers use (MaskFormer, Mask2Former, kMaX-DeepLab). The index in this table is the class index, the
-``category_id`` in ``ade20k_panoptic_{train,val}.json``, and the grey value in ``annotations/*.png`` less one
-(0 is unlabelled there). Names are spelt as in those files, ``'window '`` with its blank included, because data
-sets match names as strings.
+Order, thing/stuff split (100 things, those annotated with instances, and 50 stuff) and colours are those
+of the panoptic papers (MaskFormer, Mask2Former, kMaX-DeepLab). The index in this table is the class index,
+the ``category_id`` in ``ade20k_panoptic_{train,val}.json``, and the grey value in ``annotations/*.png`` less
+one (0 is unlabelled there). Names are spelt as in those files, ``'window '`` with its blank included, because
+data sets match names as strings.
 """
 # name, is it a thing, RGB colour
 ADE20K_CLASSES = (

@@ -1,4 +1,4 @@
-"""Segment ids as PNG: COCO's panoptic coding, ``id = R + 256 G + 65536 B`` (https://cocodataset.org/#format-data)."""
+"""Segment ids as PNG: COCO's panoptic coding, ``id = R + 256 G + 65536 B`` (cocodataset.org/#format-data)."""
 import os
 from pathlib import Path
 
@@ -23,10 +23,10 @@ def read_panoptic_png(path: str | os.PathLike) -> np.ndarray:
     if image is None:
         if not Path(path).is_file():
             raise FileNotFoundError(f'{path}: no such panoptic PNG')
-        raise ValueError(f'{path}: cannot be decoded as an image; it may be truncated. Make or fetch it again')
+        raise ValueError(f'{path}: cannot be decoded (truncated?); make or fetch it again')
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (3, 4):
-        raise ValueError(f'{path}: a panoptic PNG is an 8-bit RGB image, this one has shape {image.shape} and type '
-                         f'{image.dtype} (a semantic or instance label map?)')
+        raise ValueError(f'{path}: a panoptic PNG is an 8-bit RGB image, this one has shape {image.shape} '
+                         f'and type {image.dtype} (a semantic or instance label map?)')
     if image.shape[2] == 4:  # the id has no share in alpha
         image[..., 3] = 0
         return cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA).view('<u4')[..., 0]
@@ -41,7 +41,7 @@ def write_panoptic_png(path: str | os.PathLike, ids: np.ndarray) -> None:
     if ids.ndim != 2:
         raise ValueError(f'{path}: ids must be (H, W), not {ids.shape}')
     if ids.size and (ids.min() < 0 or ids.max() > MAX_SEGMENT_ID):
-        raise ValueError(f'{path}: segment ids must lie in 0..{MAX_SEGMENT_ID}, found {ids.min()}..{ids.max()}')
+        raise ValueError(f'{path}: ids must lie in 0..{MAX_SEGMENT_ID}, found {ids.min()}..{ids.max()}')
     rgba = np.ascontiguousarray(ids.astype('<u4'))[..., None].view(np.uint8)
     bgr = cv2.cvtColor(rgba.reshape(*ids.shape, 4), cv2.COLOR_RGBA2BGR)
     write_png(path, bgr)
@@ -51,7 +51,7 @@ def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
     """Writes a grey (H, W) or BGR (H, W, 3) image as PNG, atomically."""
     ok, data = cv2.imencode('.png', image)
     if not ok:
-        raise ValueError(f'{path}: an array of shape {image.shape} and type {image.dtype} cannot be coded as PNG')
+        raise ValueError(f'{path}: cannot code shape {image.shape}, type {image.dtype} as PNG')
     part = f'{os.fspath(path)}.{os.getpid()}.part'
     with open(part, 'wb') as file:
         file.write(data)

@@ -1,14 +1,14 @@
 """Panoptic quality from one histogram of (ground truth segment, predicted segment) per image.
 
-Panoptic Segmentation (Kirillov et al., CVPR 2019, arXiv:1801.00868), section 4: a predicted and a true segment of
-one class match when their IoU exceeds 0.5; PQ = sum of matched IoU / (TP + FP / 2 + FN / 2) = SQ x RQ, per class,
-then averaged over classes. The rules where the paper leaves room are those of the official panopticapi, whose
-numbers these functions give:
+Panoptic Segmentation (Kirillov et al., CVPR 2019, arXiv:1801.00868), section 4: a predicted and a true
+segment of one class match when their IoU exceeds 0.5; per class PQ = sum of matched IoU / (TP + FP / 2 +
+FN / 2) = SQ x RQ, then averaged over classes. The rules where the paper leaves room are those of the official
+panopticapi, whose numbers these functions give:
 
-- void (true id 0) does not count against a prediction: it is taken out of the union, and an unmatched prediction is
-  dropped when more than half of it lies on void plus the crowd segment of its class;
-- true crowd segments never match and are never missed; of several crowd segments of a class in an image the last one
-  listed is used;
+- void (true id 0) does not count against a prediction: it is taken out of the union, and an unmatched
+  prediction is dropped when more than half of it lies on void plus the crowd segment of its class;
+- true crowd segments never match and are never missed; of several crowd segments of a class in an image the
+  last one listed is used;
 - the area of a true segment is the one its annotation states.
 
 Ids are labels of segments within an image, labels are contiguous class indices.
@@ -40,7 +40,7 @@ class Segments:
 
 @dataclass
 class ClassCounts:
-    """Sums over images, for each of K classes: tp, fp, fn (K,) int64; iou (K,) float64 summed over matches."""
+    """Sums over images for each of K classes: tp, fp, fn (K,) int64; iou (K,) float64, over matches."""
     tp: np.ndarray
     fp: np.ndarray
     fn: np.ndarray
@@ -59,8 +59,8 @@ class ClassCounts:
 def segment_histogram(gt: np.ndarray, pred: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Which pairs of ids share pixels, and how many.
 
-    Segments are long runs along rows, so runs are found first and only their heads are sorted: tens of thousands of
-    items instead of a few hundred thousand, at the same result for any image.
+    Segments are long runs along rows, so runs are found first and only their heads are sorted: thousands of
+    items instead of hundreds of thousands, at the same result for any image.
 
     Args:
         gt: (H, W) integer ids, 0 <= id < 2**31.
@@ -81,9 +81,9 @@ def segment_histogram(gt: np.ndarray, pred: np.ndarray) -> tuple[np.ndarray, np.
     heads = np.concatenate(([0], heads))
     lengths = np.diff(heads, append=gt.size)
     codes = gt[heads].astype(np.int64) << 32 | pred[heads].astype(np.int64)
-    codes, which = np.unique(codes, return_inverse=True)
-    pixels = np.bincount(which, weights=lengths).astype(np.int64)  # exact: float64 holds integers up to 2**53
-    return codes >> 32, codes & 0xFFFFFFFF, pixels
+    pairs = np.unique(codes)  # and a search in it: faster than return_inverse, which sorts indices along
+    pixels = np.bincount(np.searchsorted(pairs, codes), weights=lengths).astype(np.int64)
+    return pairs >> 32, pairs & 0xFFFFFFFF, pixels
 
 
 def _size(array: np.ndarray) -> str:
@@ -105,9 +105,9 @@ def count_matches(histogram: tuple[np.ndarray, np.ndarray, np.ndarray], gt: Segm
 
     Args:
         histogram: of :func:`segment_histogram`.
-        gt: true segments. Pixels with an id that is neither 0 nor listed belong to no segment and are not void.
-        pred: predicted segments, each with at least one pixel and a label in 0..num_classes - 1; pixels of other ids
-            are predicted as nothing.
+        gt: true segments. Pixels with an id that is neither 0 nor listed are neither segment nor void.
+        pred: predicted segments, each with at least one pixel and a label in 0..num_classes - 1; pixels of
+            other ids are predicted as nothing.
     """
     gt_ids, pred_ids, pixels = histogram
     g, p = find_ids(gt.ids, gt_ids), find_ids(pred.ids, pred_ids)
@@ -148,7 +148,7 @@ def _sum(index: np.ndarray, pixels: np.ndarray, where: np.ndarray, size: int) ->
 
 
 def quality(counts: ClassCounts) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """PQ, SQ, RQ of each class, (K,) float64 in 0..1 and 0 where undefined; and (K,) bool, whether it occurs at all."""
+    """PQ, SQ, RQ of each class, (K,) float64 in 0..1, 0 where undefined; and (K,) bool, whether it occurs."""
     weight = counts.tp + 0.5 * counts.fp + 0.5 * counts.fn
     seen = weight > 0
     some, hits = np.maximum(weight, 0.5), np.maximum(counts.tp, 1)
@@ -156,7 +156,8 @@ def quality(counts: ClassCounts) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
 
 
 def summarize(counts: ClassCounts, category_ids: list, names: list[str], isthing: np.ndarray) -> dict:
-    """panopticapi's result: ``All``, ``Things``, ``Stuff`` (pq, sq, rq in 0..1, n = classes that occur) and ``per_class``.
+    """The results panopticapi gives, in 0..1: ``All``, ``Things``, ``Stuff`` (pq, sq, rq, and n, the number
+    of classes that occur) and ``per_class``.
 
     Args:
         counts: K classes.
@@ -172,8 +173,9 @@ def summarize(counts: ClassCounts, category_ids: list, names: list[str], isthing
                           for key, value in (('pq', pq), ('sq', sq), ('rq', rq))}
         results[group]['n'] = n
     results['per_class'] = {
-        category_id: {'name': names[k], 'isthing': bool(isthing[k]), 'pq': float(pq[k]), 'sq': float(sq[k]),
-                      'rq': float(rq[k]), 'tp': int(counts.tp[k]), 'fp': int(counts.fp[k]), 'fn': int(counts.fn[k]),
+        category_id: {'name': names[k], 'isthing': bool(isthing[k]),
+                      'pq': float(pq[k]), 'sq': float(sq[k]), 'rq': float(rq[k]),
+                      'tp': int(counts.tp[k]), 'fp': int(counts.fp[k]), 'fn': int(counts.fn[k]),
                       'iou': float(counts.iou[k])}
         for k, category_id in enumerate(category_ids)
     }

@@ -5,14 +5,16 @@ from pathlib import Path
 
 
 def panoptic_table(results: dict, classwise: bool = True) -> str:
-    """The table of :func:`mmxf.evaluation.panoptic_quality.summarize`'s result, in percent; one row a class that
-    occurs, then things, stuff, all."""
+    """A result of :func:`mmxf.evaluation.panoptic_quality.summarize` in percent, one row a class that occurs,
+    then things, stuff, all."""
     rows = []
     if classwise:
         for stats in results['per_class'].values():
             if stats['tp'] + stats['fp'] + stats['fn']:
-                rows.append((stats['name'].strip(), stats, f"{stats['tp']:>6} {stats['fp']:>6} {stats['fn']:>6}"))
-    totals = [(group, results[group], f"{results[group]['n']:>6} classes") for group in ('Things', 'Stuff', 'All')]
+                tail = ' '.join(f'{stats[key]:>6}' for key in ('tp', 'fp', 'fn'))
+                rows.append((stats['name'].strip(), stats, tail))
+    totals = [(group, results[group], f"{results[group]['n']:>6} classes")
+              for group in ('Things', 'Stuff', 'All')]
     width = max([len(name) for name, _, _ in rows + totals] + [5])
     rule = '-' * (width + 44)
     lines = [f"{'class':{width}} {'PQ':>7} {'SQ':>7} {'RQ':>7} {'TP':>6} {'FP':>6} {'FN':>6}", rule]
