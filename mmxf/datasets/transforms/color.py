@@ -5,6 +5,8 @@ from mmcv.transforms import BaseTransform
 
 from mmxf.registry import TRANSFORMS
 
+from .pixels import contiguous
+
 
 @TRANSFORMS.register_module()
 class SSDColorJitter(BaseTransform):
@@ -43,8 +45,7 @@ class SSDColorJitter(BaseTransform):
         saturation = _table(same, np.random.uniform(*self.saturation_range)) if use[2] else same
         turn = np.random.randint(-self.hue_delta, self.hue_delta + 1) if use[3] else 0
 
-        img = results['img']
-        img = _apply(img, contrast[bright] if contrast_first else bright)
+        img = _apply(contiguous(results['img']), contrast[bright] if contrast_first else bright)
         if use[2] or turn:
             hue = ((np.arange(256) + turn) % 180).astype(np.uint8)
             hsv = cv2.cvtColor(img, cv2.COLOR_BGR2HSV)

@@ -92,7 +92,7 @@ def paste_segments(first: dict, second: dict, segments: list[dict]) -> dict:
     mask = (ids != 0).view(np.uint8)
     for key, new in (('img', contiguous(second['img'])), ('gt_seg_map', ids)):
         target = contiguous(first[key]) if first[key].flags.writeable else first[key].copy()
-        target[:h, :w] = cv2.copyTo(new, mask, target[:h, :w].copy())
+        cv2.copyTo(new, mask, target[:h, :w])
         first[key] = target
     if first.get('real_pixel_mask') is not None:
         first['real_pixel_mask'][:h, :w] |= mask.view(bool)
