@@ -62,7 +62,7 @@ def check_prediction(histogram: tuple, pred: Segments, annotation: dict, json_pa
         segment = int(pred_ids[stray[0]])
         count = int(pixels[pred_ids == segment].sum())
         raise PanopticFormatError(f'{image}: {png} holds segment id {segment} ({count} pixels), which '
-                                  f'{json_path} does not list; list it in segments_info, or paint it 0 (void)')
+                                  f'{json_path} does not list; list it there, or paint it 0 (void)')
     absent = np.setdiff1d(np.arange(pred.ids.size), place)
     if absent.size:
         raise PanopticFormatError(f'{image}: {json_path} lists segment ids {pred.ids[absent].tolist()}, of '
@@ -70,8 +70,8 @@ def check_prediction(histogram: tuple, pred: Segments, annotation: dict, json_pa
     if (pred.labels < 0).any():
         segment = int(pred.ids[pred.labels < 0][0])
         category = {info['id']: info['category_id'] for info in annotation['segments_info']}[segment]
-        raise PanopticFormatError(f'{image}: segment id {segment} in {json_path} has category_id {category!r}, '
-                                  "which the ground truth's categories do not hold")
+        raise PanopticFormatError(f'{image}: segment id {segment} in {json_path} has category_id '
+                                  f"{category!r}, which the ground truth's categories lack")
 
 
 def ground_truth_oddities(histogram: tuple, gt: Segments, annotation: dict, json_path: str,
