@@ -1,0 +1,204 @@
+"""From class and mask logits to panoptic, instance and semantic results (DeepLab2's MaX-DeepLab post-processor, as in the
+official code).
+
+The official code resizes all Q mask logits to the padded input and again to the original image, and keeps the softmax over queries
+at that size: 128 x 640 x 480 floats, several times over. Here both resizes are one (they are linear), done strip by strip, and of
+the softmax only what decides is kept: at a threshold above 1/3 at most two queries can claim a pixel.
+"""
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+STRIP_ELEMENTS = 1 << 22    # logits held at once
+
+
+@dataclass
+class Claims:
+    """Who claims which pixel of an image of P = H * W pixels with a probability above the threshold."""
+    winner: Tensor        # (P,) int64: the most probable query, -1 = none above the threshold
+    doubles: Tensor       # (D,) int64: pixels that a second query claims as well
+    second: Tensor        # (D,) int64: that query
+    count: Tensor         # (Q,) int64: claimed pixels
+    total: Tensor         # (Q,) float32: sum of the claims' probabilities
+    semantic: Tensor | None = field(default=None)    # (P,) int64: most probable class, if asked for
+
+
+def resize_matrix(source: int, padded: int, real: int, target: int, align_corners: bool, device, dtype) -> Tensor:
+    """(target, source): resize of source positions to `padded`, crop to the first `real`, resize to `target`, as one map."""
+    eye = torch.eye(source, dtype=torch.float64, device=device)[:, None]                        # (source, 1, source)
+
+    def resize(x: Tensor, size: int) -> Tensor:
+        x = x[:, :, None].expand(-1, -1, 2, -1)
+        return F.interpolate(x, size=(2, size), mode='bilinear', align_corners=align_corners)[:, :, 0]
+
+    return resize(resize(eye, padded)[..., :real], target)[:, 0].t().to(dtype)
+
+
+def _strips(mask_logits: Tensor, padded: Sequence[int], real: Sequence[int], target: Sequence[int]):
+    """Yields (first pixel, logits (Q, n)) of the resized map, strip of rows by strip of rows."""
+    Q, h, w = mask_logits.shape
+    align_corners = padded[1] % 2 == 1
+    rows = resize_matrix(h, padded[0], real[0], target[0], align_corners, mask_logits.device, mask_logits.dtype)
+    cols = resize_matrix(w, padded[1], real[1], target[1], align_corners, mask_logits.device, mask_logits.dtype)
+    mask_logits = mask_logits.contiguous()
+    height = max(1, STRIP_ELEMENTS // (Q * target[1]))
+    col_blocks = list(_blocks(cols))
+    for first in range(0, target[0], height):
+        part, low, high = _trim(rows[first:first + height])
+        mixed = torch.matmul(part, mask_logits[:, low:high])                                    # (Q, n, w)
+        flat = mixed.flatten(0, 1)
+        out = torch.cat([flat[:, low:high] @ block for block, low, high in col_blocks], dim=1)  # (Q n, W)
+        yield first * target[1], out.view(Q, -1)
+
+
+def _trim(matrix: Tensor) -> tuple[Tensor, int, int]:
+    """The columns of a banded matrix that are not all zero."""
+    used = (matrix != 0).any(0).nonzero()
+    low, high = int(used[0]), int(used[-1]) + 1
+    return matrix[:, low:high], low, high
+
+
+def _blocks(matrix: Tensor, size: int = 64):
+    """A banded map (target, source) as dense blocks (sources, targets): a bilinear row has only a few entries."""
+    for rows in matrix.split(size):
+        part, low, high = _trim(rows)
+        yield part.t().contiguous(), low, high
+
+
+def collect_claims(mask_logits: Tensor, threshold: float, padded: Sequence[int], real: Sequence[int],
+                   target: Sequence[int], class_probs: Tensor | None = None) -> Claims:
+    """Softmax over queries at the size of the original image, reduced to the claims.
+
+    Args:
+        mask_logits: (Q, h, w) float32 of the padded input.
+        threshold: a query claims a pixel where its probability exceeds this; more than 1/3.
+        padded, real, target: (H, W) of the padded input, of the image within it, of the result.
+        class_probs: (Q, K); with it the semantic result is made as well.
+
+    Raises:
+        ValueError: for a threshold of 1/3 or less, at which more than two queries could claim a pixel.
+    """
+    if not threshold > 1 / 3:
+        raise ValueError(f'pixel_threshold must exceed 1/3, got {threshold}')
+    Q, P = mask_logits.shape[0], target[0] * target[1]
+    winner = torch.empty(P, dtype=torch.long, device=mask_logits.device)
+    count = torch.zeros(Q, dtype=torch.long, device=mask_logits.device)
+    total = mask_logits.new_zeros(Q)
+    doubles, seconds, semantic = [], [], None if class_probs is None else torch.empty_like(winner)
+    for start, logits in _strips(mask_logits, padded, real, target):
+        top, query = logits.max(0)                                                              # (n,)
+        probs = logits.sub_(top).exp_()                                                         # (Q, n), top entry 1
+        norm = probs.sum(0)
+        best = 1 / norm
+        if semantic is not None:
+            semantic[start:start + len(best)] = (class_probs.t() @ probs).argmax(0)             # the norm changes no order
+        claimed = best > threshold
+        query = torch.where(claimed, query, -1)
+        winner[start:start + len(best)] = query
+        count += torch.bincount(query[claimed], minlength=Q)
+        total.index_add_(0, query[claimed], best[claimed])
+        # A second claim leaves the first at most 1 - threshold.
+        close = (claimed & (best < 1 - threshold)).nonzero().squeeze(1)
+        if len(close):
+            rest = probs[:, close].scatter_(0, query[close][None], 0) / norm[close]
+            value, runner_up = rest.max(0)
+            keep = value > threshold
+            doubles.append(close[keep] + start)
+            seconds.append(runner_up[keep])
+            count += torch.bincount(seconds[-1], minlength=Q)
+            total.index_add_(0, seconds[-1], value[keep])
+    empty = winner.new_zeros(0)
+    return Claims(winner, torch.cat(doubles) if doubles else empty, torch.cat(seconds) if seconds else empty,
+                  count, total, semantic)
+
+
+def panoptic_map(claims: Claims, class_probs: Tensor, things: Sequence[int], *, thing_threshold: float,
+                 stuff_threshold: float, overlap_threshold: float, class_exponent: float,
+                 mask_exponent: float) -> tuple[Tensor, list[dict]]:
+    """Queries in the order of their scores take their free pixels.
+
+    A query stays when its class score exceeds the threshold of its kind and more than `overlap_threshold` of its pixels are still
+    free; stuff of one class becomes one segment.
+
+    Args:
+        claims: of the image.
+        class_probs: (Q, K) without void.
+        things: class indices that are things.
+        thing_threshold, stuff_threshold, overlap_threshold: see above.
+        class_exponent, mask_exponent: order = class score ** a * mean mask probability ** b.
+
+    Returns:
+        (P,) int64 segment ids from 1, 0 = nothing, and for each id a dict(id, label, is_thing, score).
+    """
+    scores, labels = class_probs.max(-1)
+    quality = claims.total / claims.count.clamp(min=1)
+    order_score = scores ** class_exponent * quality ** mask_exponent
+    order = torch.argsort(order_score, descending=True).tolist()
+    count, scores, labels = claims.count.tolist(), scores.tolist(), labels.tolist()
+    order_score = order_score.tolist()
+    # How many pixels two queries both claim: whoever comes first takes them.
+    Q = len(count)
+    both = torch.bincount(claims.winner[claims.doubles] * Q + claims.second, minlength=Q * Q).view(Q, Q)
+    shared = (both + both.t()).tolist()
+
+    things, segment_of, infos, stuff = set(things), [0] * Q, [], {}
+    rank, kept = [Q] * Q, []
+    for query in order:
+        is_thing = labels[query] in things
+        free = count[query] - sum(shared[query][other] for other in kept)
+        if scores[query] <= (thing_threshold if is_thing else stuff_threshold) or \
+                free <= count[query] * overlap_threshold:
+            continue
+        rank[query] = len(kept)
+        kept.append(query)
+        if not is_thing and labels[query] in stuff:
+            segment_of[query] = stuff[labels[query]]
+            continue
+        infos.append(dict(id=len(infos) + 1, label=labels[query], is_thing=is_thing, score=order_score[query]))
+        segment_of[query] = len(infos)
+        if not is_thing:
+            stuff[labels[query]] = len(infos)
+
+    table = torch.tensor(segment_of + [0], device=claims.winner.device)    # the last entry serves winner = -1
+    segments = table[claims.winner]
+    if len(claims.doubles):
+        ranks = torch.tensor(rank, device=claims.winner.device)
+        first = claims.winner[claims.doubles]
+        segments[claims.doubles] = torch.where(ranks[claims.second] < ranks[first], table[claims.second], table[first])
+    return segments, infos
+
+
+def instances(claims: Claims, class_probs: Tensor, things: Sequence[int], size: Sequence[int],
+              top_k: int) -> dict[str, Tensor]:
+    """The top_k (query, class) pairs by class probability, of which things stay.
+
+    Returns:
+        masks (N, H, W) bool, labels (N,), scores (N,) = class probability x mean mask probability, bboxes (N, 4) in pixels,
+        x1 y1 x2 y2 with the last pixel included, zeros for an empty mask.
+    """
+    num_classes = class_probs.shape[1]
+    scores, pair = class_probs.flatten().topk(min(top_k, class_probs.numel()), sorted=False)
+    query, labels = torch.div(pair, num_classes, rounding_mode='floor'), pair % num_classes
+    keep = torch.isin(labels, torch.as_tensor(sorted(things), device=labels.device))
+    scores, query, labels = scores[keep], query[keep], labels[keep]
+    masks = claims.winner[None] == query[:, None]                                              # (N, P)
+    if len(claims.doubles):
+        masks[:, claims.doubles] |= claims.second[None] == query[:, None]
+    masks = masks.view(-1, *size)
+    quality = claims.total / (claims.count + 1e-6)
+    return dict(masks=masks, labels=labels, scores=scores * quality[query], bboxes=_boxes(masks))
+
+
+def _boxes(masks: Tensor) -> Tensor:
+    """Tight boxes (N, 4) of masks (N, H, W)."""
+    boxes = masks.new_zeros((len(masks), 4), dtype=torch.float32)
+    for axis, (low, high) in ((2, (1, 3)), (1, (0, 2))):
+        line = masks.any(axis)                                                                 # (N, length)
+        length = line.shape[1]
+        boxes[:, low] = line.float().argmax(1).float()
+        boxes[:, high] = (length - line.flip(1).float().argmax(1)).float()
+    boxes[~masks.flatten(1).any(1)] = 0
+    return boxes
