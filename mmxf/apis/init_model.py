@@ -2,50 +2,14 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
-from pathlib import Path
 
 from mmxf.config import UserError
 
 from .checkpoint import load_weights
 
 
-def resolve_config(path) -> Path:
-    """Path of a config; ``mmdet::mask2former/x.py`` is looked up in the installed package's own configs.
-
-    Raises UserError naming the nearest files where there is none.
-    """
-    text = str(path)
-    if '::' not in text:
-        return existing(Path(text))
-    package, name = text.split('::', 1)
-    spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        raise UserError(f'{text}: the package {package!r} is not installed')
-    root = Path(next(iter(spec.submodule_search_locations)))
-    name = name if name.endswith('.py') else name + '.py'
-    folders = [root / '.mim' / 'configs', root.parent / 'configs']
-    for folder in folders:
-        if (folder / name).is_file():
-            return folder / name
-    return existing(folders[0] / name)
-
-
-def existing(path: Path) -> Path:
-    if path.is_file():
-        return path
-    import difflib
-    folder = path.parent
-    names = [p.name for p in folder.glob('*.py')] if folder.is_dir() else []
-    near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.5)
-    hint = f'; did you mean {" or ".join(str(folder / n) for n in near)}?' if near else ''
-    if path.is_dir():
-        hint = '; it is a folder, give a .py file in it'
-    raise UserError(f'config {path} does not exist{hint}')
-
-
 def open_config(config, options: dict | None = None, check: bool = True):
-    """A config as mmengine's Config: of a path (see :func:`resolve_config`), or the Config itself.
+    """A config as mmengine's Config: of a path or ``'mmdet::mask2former/...'``, or a copy of the Config itself.
 
     Args:
         options: dotted key -> value, merged over it.
@@ -58,7 +22,7 @@ def open_config(config, options: dict | None = None, check: bool = True):
             config.merge_from_dict(options)
         return config
     from mmxf.config import load_config
-    return load_config(resolve_config(config), options, check=check)
+    return load_config(config, options, check=check)
 
 
 def build_model(cfg, seed: int | None = None):
