@@ -1,13 +1,14 @@
 """Weights, images, targets and noise for parity tests, generated from names and seeds alone.
 
-The reference numbers under ``tests/parity/<paper>/`` were made by running the official code on what these functions
-return; the tests feed the same arrays to our code. Nothing here reads a file or imports torch, and every array depends
-only on the arguments (numpy's PCG64 streams and IEEE arithmetic), so both sides see the same bits.
+The reference numbers under ``tests/parity/<paper>/`` were made by running the official code on what these
+functions return; the tests feed the same arrays to our code. Nothing here reads a file or imports torch, and
+every array depends only on the arguments (numpy's PCG64 streams and IEEE arithmetic), so that both sides see
+the same bits.
 
-Weights are named as in the official state dict. Plain random weights make a degenerate network: features behind GELU
-share a large common component, so nearly every pixel falls to the same few queries and the comparison proves little.
-The rules below therefore remove the mean over the inputs from every convolution (the common component cancels) and
-set a few gains by name.
+Weights are named as in the official state dict. Plain random weights make a degenerate network: features behind
+GELU share a large common component, so nearly every pixel falls to the same few queries and the comparison
+proves little. The rules below therefore remove the mean over the inputs from every convolution (the common
+component cancels) and set a few gains by name.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 
 # (pattern over the official name, gain): the tensor is multiplied by the gain.
 _GAINS: tuple[tuple[str, float], ...] = (
-    # Residual updates of the queries are kept smaller than the queries themselves, so that the clusters stay apart.
+    # Residual updates of the queries stay smaller than the queries themselves, which keeps the clusters apart.
     (r'_kmeans_query_conv3_bn\.norm\.weight$', 0.5),
     (r'_query_conv3_bn\.norm\.weight$', 0.3),
     (r'_query_ffn_conv2_bn\.norm\.weight$', 0.3),
@@ -50,8 +51,8 @@ def generate(name: str, shape: tuple[int, ...], dtype=np.float32, seed: int = 0)
         seed: another seed gives another, equally well-behaved network.
 
     Returns:
-        Array of ``shape``. Values are drawn in float64 and rounded to float32 first, so float64 weights are the
-        float32 ones exactly.
+        Array of ``shape``. Values are drawn in float64 and rounded to float32 first, so float64 weights are
+        the float32 ones exactly.
     """
     shape = tuple(int(n) for n in shape)
     rng = _rng(name, seed)
@@ -78,7 +79,8 @@ def generate(name: str, shape: tuple[int, ...], dtype=np.float32, seed: int = 0)
         axes = tuple(range(1, len(shape)))
         if shape[1] > 1:
             out -= out.mean(axis=axes, keepdims=True)
-        elif '_pixel_space_head_conv0bnact' in name:  # depthwise: part of the mean stays, flat areas must differ too
+        elif '_pixel_space_head_conv0bnact' in name:
+            # Depthwise: part of the mean stays, since flat areas must differ too.
             out -= 0.7 * out.mean(axis=axes, keepdims=True)
         out *= np.sqrt(2.0 / fan_in)
     if name.endswith('_transformer_class_head.conv.bias'):  # takes back most of the prior towards void
@@ -99,7 +101,8 @@ def image(seed: int, height: int, width: int) -> np.ndarray:
         for wave in range(16):
             frequency = rng.uniform(-12.0, 12.0, 2) * (1, 2, 4, 8)[wave % 4]
             phase, amplitude = rng.uniform(0.0, 2 * np.pi), rng.uniform(0.3, 1.0)
-            out[..., channel] += amplitude * np.sin(frequency[0] * y * np.pi + frequency[1] * x * np.pi + phase)
+            angle = np.pi * (frequency[0] * y + frequency[1] * x) + phase
+            out[..., channel] += amplitude * np.sin(angle)
     for _ in range(24):
         top, left = rng.uniform(-0.1, 0.9, 2)
         size = rng.uniform(0.08, 0.35, 2)
@@ -113,14 +116,14 @@ def image(seed: int, height: int, width: int) -> np.ndarray:
 def targets(
     seed: int, height: int, width: int, num_classes: int, num_segments: int = 12, void: float = 0.1
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Panoptic ground truth at the size of the masks: cells around random centres, two void rectangles, void specks.
+    """Panoptic ground truth at the size of the masks: cells, two void rectangles, void specks.
 
     Args:
         seed: the stream.
         height: rows of the map.
         width: columns of the map.
-        num_classes: labels are drawn from ``0 .. num_classes - 1``; the first half are given to any number of segments,
-            the others to one segment at most, as things and stuff are.
+        num_classes: labels are drawn from ``0 .. num_classes - 1``; those of the first half may repeat, the
+            others go to one segment at most, as things and stuff do.
         num_segments: wished number of segments; those without a pixel are dropped.
         void: probability of a single pixel to be void, besides the rectangles.
 
@@ -144,8 +147,11 @@ def targets(
     renumber[kept] = np.arange(len(kept))
     index = renumber[index]
     stuff = list(rng.permutation(np.arange(num_classes // 2, num_classes)))
-    labels = [stuff.pop() if stuff and rng.uniform() < 0.5 else rng.integers(0, num_classes // 2) for _ in kept]
-    return index.astype(np.int64), np.asarray(labels, np.int64)
+    labels = np.zeros(len(kept), np.int64)
+    for segment in range(len(kept)):
+        take_stuff = stuff and rng.uniform() < 0.5
+        labels[segment] = stuff.pop() if take_stuff else rng.integers(0, num_classes // 2)
+    return index.astype(np.int64), labels
 
 
 def noise(name: str, shape: tuple[int, ...], dtype=np.float32, seed: int = 0) -> np.ndarray:
