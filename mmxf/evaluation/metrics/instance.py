@@ -32,8 +32,8 @@ class InstanceMetric(BaseMetric):
         from mmdet.evaluation import CocoMetric  # heavy, so only where it is used
         self.ann_file = ann_file
         self.coco = CocoMetric(
-            ann_file=ann_file, metric=[metric] if isinstance(metric, str) else list(metric), classwise=classwise,
-            proposal_nums=proposal_nums, format_only=format_only, outfile_prefix=outfile_prefix)
+            ann_file=ann_file, metric=[metric] if isinstance(metric, str) else list(metric),
+            classwise=classwise, proposal_nums=proposal_nums, format_only=format_only, outfile_prefix=outfile_prefix)
         self._thing_of = None
 
     def _match_categories(self) -> None:

@@ -74,9 +74,9 @@ class PanopticMetric(BaseMetric):
         classes = [name.strip() for name in self.dataset_meta['classes']]
         absent = [name for name in classes if name not in by_name]
         if absent:
-            raise ValueError(f"{self.ann_file}: its {len(by_name)} categories lack {len(absent)} of the data set's "
-                             f'{len(classes)} classes, {absent[0]!r} among them; file and metainfo do not '
-                             'belong together')
+            raise ValueError(f'{self.ann_file}: its {len(by_name)} categories lack {len(absent)} of the data '
+                             f"set's {len(classes)} classes, {absent[0]!r} among them; the file and the data "
+                             "set's metainfo do not belong together")
         unused = len(by_name) - len(set(classes))
         if unused:
             print_log(f'{self.ann_file}: {unused} of its {len(by_name)} categories are not among the data '

@@ -49,7 +49,7 @@ class SemanticMetric(BaseMetric):
         if (ann_file is None) == (map_path is None):
             raise ValueError('SemanticMetric: give either ann_file (panoptic) or map_path (label maps)')
         from mmseg.evaluation import IoUMetric  # heavy, so only where it is used
-        self.iou = IoUMetric(ignore_index=IGNORE, iou_metrics=list(iou_metrics))
+        self.iou = IoUMetric(ignore_index=IGNORE, iou_metrics=list(iou_metrics), prefix=self.default_prefix)
         self.ann_file = ann_file
         if ann_file is not None:
             self.seg_prefix = Path(seg_prefix if seg_prefix is not None else ann_file.removesuffix('.json'))
