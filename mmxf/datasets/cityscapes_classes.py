@@ -1,7 +1,7 @@
 """The 19 classes of Cityscapes that are evaluated (https://www.cityscapes-dataset.com), as data.
 
-The class index is the ``trainId`` of ``cityscapesscripts.helpers.labels``; things are the classes with instances, the
-last eight.
+The class index is the ``trainId`` of ``cityscapesscripts.helpers.labels``; things are the classes with
+instances, the last eight.
 """
 # id in labelIds / instanceIds, name, is it a thing, RGB colour
 CITYSCAPES_CLASSES = (

@@ -1,7 +1,8 @@
 """The 133 classes of COCO panoptic segmentation (https://cocodataset.org, annotations CC BY 4.0), as data.
 
-80 things, then 53 stuff, each group in the order of its category ids, as in ``panoptic_coco_categories.json``; the class
-index used everywhere in this library is the position in this table, as in detectron2 and mmdet.
+80 things, then 53 stuff, each group in the order of its category ids, as in
+``panoptic_coco_categories.json``; the class index used everywhere in this library is the position in this
+table, as in detectron2 and mmdet.
 """
 # category id in the annotation files, name, is it a thing, RGB colour
 COCO_PANOPTIC_CLASSES = (

@@ -1,10 +1,13 @@
-"""Panoptic datasets in the COCO panoptic format: one JSON for the images and segments, one PNG of segment ids an image.
+"""Panoptic datasets in the COCO panoptic format: one JSON for the images and segments, one PNG of segment ids
+an image.
 
-The class index ("label") of a category is the position of its NAME in ``metainfo['classes']``, so the ids in an
-annotation file are free: the official COCO ids, Cityscapes' ids or trainIds, anything.
+The class index ("label") of a category is the position of its NAME in ``metainfo['classes']``, so the ids in
+an annotation file are free: the official COCO ids, Cityscapes' ids or trainIds, anything.
 
-A data set of your own needs no class: ``type='PanopticDataset'`` with its ``metainfo`` and paths in the config.
+A data set of your own needs no class: ``type='PanopticDataset'`` with its ``metainfo`` and paths in the
+config.
 """
+
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,20 +26,21 @@ from .panoptic_classes import check_metainfo, map_categories
 class PanopticDataset(BaseDataset):
     """Images with panoptic segments, from a COCO panoptic JSON and a folder of PNGs.
 
-    ``dataset[i]`` is what the pipeline makes of a dict with ``img_id``, ``img_path``, ``seg_map_path`` (None without
-    ``data_prefix['seg']``), ``height``, ``width`` and ``segments_info``: a list of dicts ``id`` (value in the PNG),
-    ``label`` (class index), ``isthing``, ``iscrowd``. Where a transform of the pipeline has a method
-    ``get_indices(dataset)``, as ``PanopticCopyPaste`` has, the dicts of the images it asks for come along as
-    ``mix_infos``; a pipeline that returns None has another image drawn.
+    ``dataset[i]`` is what the pipeline makes of a dict with ``img_id``, ``img_path``, ``seg_map_path`` (None
+    without ``data_prefix['seg']``), ``height``, ``width`` and ``segments_info``: a list of dicts ``id``
+    (value in the PNG), ``label`` (class index), ``isthing``, ``iscrowd``. Where a transform of the pipeline
+    has a method ``get_indices(dataset)``, as ``PanopticCopyPaste`` has, the dicts of the images it asks for
+    come along as ``mix_infos``; a pipeline that returns None has another image drawn.
 
     Args:
         ann_file: COCO panoptic JSON; categories are matched to ``metainfo`` by name.
-        metainfo: ``classes`` (names; the order gives the class indices), ``thing_classes``, ``stuff_classes`` (the
-            rest when absent), ``palette`` (RGB, made when absent). Replaces the class's METAINFO as a whole.
+        metainfo: ``classes`` (names; the order gives the class indices), ``thing_classes``, ``stuff_classes``
+            (the rest when absent), ``palette`` (RGB, made when absent). Replaces the class's METAINFO as a
+            whole.
         data_root: Folder that the other paths are relative to.
         data_prefix: ``img``: folder of images, ``seg``: folder of PNGs.
-        filter_cfg: ``filter_empty_gt``: leave out images without any segment that is no crowd; ``min_size``: and those
-            whose shorter side is below this, in pixels. Not applied in ``test_mode``.
+        filter_cfg: ``filter_empty_gt``: leave out images without any segment that is no crowd; ``min_size``:
+            and those whose shorter side is below this, in pixels. Not applied in ``test_mode``.
         pipeline: Transforms.
         **kwargs: ``indices``, ``serialize_data``, ``test_mode``, ``lazy_init``, ``max_refetch`` of
             ``mmengine.dataset.BaseDataset``.
@@ -50,16 +54,30 @@ class PanopticDataset(BaseDataset):
     # What makes the official tree of this data set.
     PREPARE = 'python tools/prepare_data.py --help'
 
-    def __init__(self, ann_file: str = '', metainfo: Mapping | None = None, data_root: str | None = '',
-                 data_prefix: Mapping | None = None, filter_cfg: Mapping | None = None,
-                 pipeline: Sequence = (), **kwargs):
+    def __init__(
+        self,
+        ann_file: str = '',
+        metainfo: Mapping | None = None,
+        data_root: str | None = '',
+        data_prefix: Mapping | None = None,
+        filter_cfg: Mapping | None = None,
+        pipeline: Sequence = (),
+        **kwargs,
+    ):
         if metainfo and 'classes' in metainfo:
             # One data set's things, stuff and colours say nothing about another's classes.
             metainfo = {**dict.fromkeys(self.METAINFO), **metainfo}
         data_prefix = {k: v for k, v in dict(data_prefix or dict(img='')).items() if v is not None}
         pipeline = [TRANSFORMS.build(t) if isinstance(t, Mapping) else t for t in pipeline]
-        super().__init__(ann_file=ann_file, metainfo=metainfo, data_root=data_root or '', data_prefix=data_prefix,
-                         filter_cfg=dict(filter_cfg) if filter_cfg else None, pipeline=pipeline, **kwargs)
+        super().__init__(
+            ann_file=ann_file,
+            metainfo=metainfo,
+            data_root=data_root or '',
+            data_prefix=data_prefix,
+            filter_cfg=dict(filter_cfg) if filter_cfg else None,
+            pipeline=pipeline,
+            **kwargs,
+        )
 
     @classmethod
     def _load_metainfo(cls, metainfo: Mapping | None = None) -> dict:
@@ -74,26 +92,41 @@ class PanopticDataset(BaseDataset):
         segments = {}
         for ann in raw.get('annotations', ()):
             try:
-                segments[ann['image_id']] = (ann['file_name'], [
-                    (s['id'], cat2label[s['category_id']], bool(s.get('iscrowd', 0))) for s in ann['segments_info']])
+                segments[ann['image_id']] = (
+                    ann['file_name'],
+                    [
+                        (s['id'], cat2label[s['category_id']], bool(s.get('iscrowd', 0)))
+                        for s in ann['segments_info']
+                    ],
+                )
             except KeyError as e:
-                raise ValueError(f'{self.ann_file}: annotation of image {ann.get("image_id")!r} has no key {e}, or a '
-                                 'category_id that is not among the categories of the file') from e
+                raise ValueError(
+                    f'{self.ann_file}: annotation of image {ann.get("image_id")!r} has no key {e}, or a '
+                    'category_id that is not among the categories of the file'
+                ) from e
         for key in self.data_prefix:
-            self._require(self.data_prefix[key], dict(img='image folder', seg='folder of panoptic PNGs').get(key, key))
+            self._require(
+                self.data_prefix[key], dict(img='image folder', seg='folder of panoptic PNGs').get(key, key)
+            )
         seg_dir = self.data_prefix.get('seg')
         infos = []
         for image in raw['images']:
             png, of_image = segments.pop(image['id'], (None, None))
-            info = dict(img_id=image['id'], img_path=f"{self.data_prefix['img']}/{self.image_file(image)}",
-                        height=image['height'], width=image['width'],
-                        seg_map_path=f'{seg_dir}/{png}' if png and seg_dir else None)
+            info = dict(
+                img_id=image['id'],
+                img_path=f'{self.data_prefix["img"]}/{self.image_file(image)}',
+                height=image['height'],
+                width=image['width'],
+                seg_map_path=f'{seg_dir}/{png}' if png and seg_dir else None,
+            )
             if of_image is not None:
                 info['segments'] = of_image
             infos.append(info)
         if segments:
-            raise ValueError(f'{self.ann_file}: {len(segments)} annotations belong to images that are not in its list '
-                             f'of images, the first to image_id {next(iter(segments))!r}')
+            raise ValueError(
+                f'{self.ann_file}: {len(segments)} annotations belong to images that are not in its list '
+                f'of images, the first to image_id {next(iter(segments))!r}'
+            )
         if not infos:
             raise ValueError(f'{self.ann_file} lists no images')
         return infos
@@ -108,11 +141,17 @@ class PanopticDataset(BaseDataset):
             return self.data_list
         min_size = self.filter_cfg.get('min_size', 0)
         drop_empty = self.filter_cfg.get('filter_empty_gt', False)
-        kept = [info for info in self.data_list if min(info['width'], info['height']) >= min_size and not (
-            drop_empty and all(crowd for _, _, crowd in info.get('segments', ())))]
+        kept = [
+            info
+            for info in self.data_list
+            if min(info['width'], info['height']) >= min_size
+            and not (drop_empty and all(crowd for _, _, crowd in info.get('segments', ())))
+        ]
         if not kept:
-            raise ValueError(f'filter_cfg={self.filter_cfg} leaves none of the {len(self.data_list)} images of '
-                             f'{self.ann_file}')
+            raise ValueError(
+                f'filter_cfg={self.filter_cfg} leaves none of the {len(self.data_list)} images of '
+                f'{self.ann_file}'
+            )
         return kept
 
     def _read_json(self) -> dict:
@@ -123,19 +162,27 @@ class PanopticDataset(BaseDataset):
             with open(self.ann_file, encoding='utf-8') as f:
                 raw = json.load(f)
         except json.JSONDecodeError as e:
-            raise ValueError(f'{self.ann_file} is no valid JSON ({e}); a cut-off download? Get it again') from e
-        missing = {'images', 'categories'} - set(raw) | ({'annotations'} - set(raw) if not self.test_mode else set())
+            raise ValueError(
+                f'{self.ann_file} is no valid JSON ({e}); a cut-off download? Get it again'
+            ) from e
+        missing = {'images', 'categories'} - set(raw) | (
+            {'annotations'} - set(raw) if not self.test_mode else set()
+        )
         if missing:
             raise ValueError(f'{self.ann_file} is no COCO panoptic annotation file: no {sorted(missing)}')
         if raw.get('annotations') and 'segments_info' not in raw['annotations'][0]:
-            raise ValueError(f'{self.ann_file} is no COCO panoptic annotation file: its annotations have no '
-                             "'segments_info' (is it an instances_*.json?)")
+            raise ValueError(
+                f'{self.ann_file} is no COCO panoptic annotation file: its annotations have no '
+                "'segments_info' (is it an instances_*.json?)"
+            )
         return raw
 
     def _require(self, path: str, what: str) -> None:
         if not Path(path).exists():
-            raise FileNotFoundError(f'{type(self).__name__}: no {what} {path} (seen from {Path.cwd()}). To check the '
-                                    f'tree and make what is missing: {self.PREPARE.format(root=self._root())}')
+            raise FileNotFoundError(
+                f'{type(self).__name__}: no {what} {path} (seen from {Path.cwd()}). To check the '
+                f'tree and make what is missing: {self.PREPARE.format(root=self._root())}'
+            )
 
     def _root(self) -> str:
         return self.data_root or 'PATH_OF_THE_DATA_SET'
@@ -148,8 +195,9 @@ class PanopticDataset(BaseDataset):
         segments = info.pop('segments', None)
         if segments is not None:
             things = self._things
-            info['segments_info'] = [dict(id=i, label=label, isthing=things[label], iscrowd=crowd)
-                                     for i, label, crowd in segments]
+            info['segments_info'] = [
+                dict(id=i, label=label, isthing=things[label], iscrowd=crowd) for i, label, crowd in segments
+            ]
         return info
 
     def prepare_data(self, idx: int) -> dict | None:
@@ -176,27 +224,32 @@ class PanopticDataset(BaseDataset):
 @DATASETS.register_module()
 class CocoPanoptic(PanopticDataset):
     """COCO panoptic: ``annotations/panoptic_{train,val}2017.json`` and PNGs, ``{train,val}2017/`` images."""
+
     METAINFO = COCO_PANOPTIC_METAINFO
     PREPARE = 'python tools/prepare_data.py coco-panoptic --root {root}'
 
 
 @DATASETS.register_module()
 class ADE20KPanoptic(PanopticDataset):
-    """ADE20K (SceneParsing 150): ``ade20k_panoptic_{train,val}.json`` and PNGs, ``images/{training,validation}/``."""
+    """ADE20K (SceneParsing 150): ``ade20k_panoptic_{train,val}.json`` and PNGs,
+    ``images/{training,validation}/``."""
+
     METAINFO = ADE20K_METAINFO
     PREPARE = 'python tools/prepare_data.py ade20k --root {root}'
 
 
 @DATASETS.register_module()
 class CityscapesPanoptic(PanopticDataset):
-    """Cityscapes: ``gtFine/cityscapes_panoptic_{train,val}[_trainId]`` of cityscapesscripts, ``leftImg8bit/`` images.
+    """Cityscapes: ``gtFine/cityscapes_panoptic_{train,val}[_trainId]`` of cityscapesscripts, ``leftImg8bit/``
+    images.
 
-    Its JSON names images ``CITY_SEQ_FRAME_gtFine_leftImg8bit.png``, without the folder of the city; the files are
-    ``CITY/CITY_SEQ_FRAME_leftImg8bit.png``.
+    Its JSON names images ``CITY_SEQ_FRAME_gtFine_leftImg8bit.png``, without the folder of the city; the files
+    are ``CITY/CITY_SEQ_FRAME_leftImg8bit.png``.
     """
+
     METAINFO = CITYSCAPES_METAINFO
     PREPARE = 'python tools/prepare_data.py cityscapes --root {root}'
 
     def image_file(self, image: dict) -> str:
         name = image['file_name'].replace('_gtFine_leftImg8bit', '_leftImg8bit')
-        return name if '/' in name else f"{name.split('_')[0]}/{name}"
+        return name if '/' in name else f'{name.split("_")[0]}/{name}'

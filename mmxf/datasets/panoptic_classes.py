@@ -1,4 +1,6 @@
-"""Classes of a panoptic data set: the checks of ``metainfo``, and category ids of an annotation file -> class index."""
+"""Classes of a panoptic data set: the checks of ``metainfo``, and category ids of an annotation file -> class
+index."""
+
 import colorsys
 import json
 from collections.abc import Mapping, Sequence
@@ -15,23 +17,28 @@ def check_metainfo(metainfo: Mapping, owner: str) -> dict:
         The same with tuples of names, ``stuff_classes`` and a ``palette`` of one RGB triple a class.
 
     Raises:
-        ValueError: no classes, names twice, things or stuff that are no classes, a class that is both or neither, or
-            too few colours.
+        ValueError: no classes, names twice, things or stuff that are no classes, a class that is both or
+            neither, or too few colours.
     """
     metainfo = dict(metainfo)
     if not metainfo.get('classes'):
         raise ValueError(
-            f"{owner}: metainfo has no 'classes'. Give metainfo=dict(classes=(...), thing_classes=(...)) in the dataset "
-            "config; `python -c \"from mmxf.datasets import read_metainfo; print(read_metainfo('ANN.json'))\"` prints "
-            'one from the categories of an annotation file')
+            f"{owner}: metainfo has no 'classes'. Give metainfo=dict(classes=(...), "
+            'thing_classes=(...)) in the dataset config. To print one from the categories of an annotation file: '
+            'python -c "from mmxf.datasets import read_metainfo; print(read_metainfo(\'ANN.json\'))"'
+        )
     classes = tuple(metainfo['classes'])
     if len(set(classes)) < len(classes):
-        raise ValueError(f'{owner}: names in metainfo classes occur twice: '
-                         f'{sorted({c for c in classes if classes.count(c) > 1})}')
+        raise ValueError(
+            f'{owner}: names in metainfo classes occur twice: '
+            f'{sorted({c for c in classes if classes.count(c) > 1})}'
+        )
     if metainfo.get('thing_classes') is None:
         if metainfo.get('stuff_classes') is None:
-            raise ValueError(f"{owner}: metainfo has neither 'thing_classes' nor 'stuff_classes'; a class is a thing "
-                             'when its name is in thing_classes')
+            raise ValueError(
+                f"{owner}: metainfo has neither 'thing_classes' nor 'stuff_classes'; a class is a thing "
+                'when its name is in thing_classes'
+            )
         metainfo['thing_classes'] = [c for c in classes if c not in set(metainfo['stuff_classes'])]
     things = tuple(metainfo['thing_classes'])
     if metainfo.get('stuff_classes') is None:
@@ -41,18 +48,25 @@ def check_metainfo(metainfo: Mapping, owner: str) -> dict:
         raise ValueError(
             f'{owner}: thing_classes and stuff_classes of metainfo must share out classes. In neither: '
             f'{sorted(set(classes) - set(things + stuff))}; in both: {sorted(set(things) & set(stuff))}; '
-            f'no class: {sorted(set(things + stuff) - set(classes))}')
+            f'no class: {sorted(set(things + stuff) - set(classes))}'
+        )
     palette = metainfo.get('palette') or spread_colours(len(classes))
     if len(palette) != len(classes):
         raise ValueError(f'{owner}: {len(palette)} colours in metainfo palette for {len(classes)} classes')
-    metainfo.update(classes=classes, thing_classes=things, stuff_classes=stuff, palette=[tuple(c) for c in palette])
+    metainfo.update(
+        classes=classes, thing_classes=things, stuff_classes=stuff, palette=[tuple(c) for c in palette]
+    )
     return metainfo
 
 
 def spread_colours(count: int) -> list[tuple[int, int, int]]:
     """RGB colours that differ between neighbours: golden-angle steps in hue, three brightnesses."""
-    return [tuple(round(255 * v) for v in colorsys.hsv_to_rgb((0.618034 * i) % 1, 0.65, (0.95, 0.75, 0.55)[i % 3]))
-            for i in range(count)]
+    return [
+        tuple(
+            round(255 * v) for v in colorsys.hsv_to_rgb((0.618034 * i) % 1, 0.65, (0.95, 0.75, 0.55)[i % 3])
+        )
+        for i in range(count)
+    ]
 
 
 def map_categories(categories: Sequence[Mapping], metainfo: Mapping, ann_file: str) -> dict[int, int]:
@@ -69,22 +83,32 @@ def map_categories(categories: Sequence[Mapping], metainfo: Mapping, ann_file: s
         label = {c['id']: classes.index(c['name']) for c in categories if c['name'] in classes}
         if sorted(names) != sorted(classes):
             raise ValueError(
-                f'classes of {ann_file} and of metainfo differ. Only in metainfo: {sorted(set(classes) - set(names))}; '
-                f'only in the file: {sorted(set(names) - set(classes))}; twice in the file: '
-                f'{sorted({n for n in names if names.count(n) > 1})}.\nThe file has {len(names)} categories: {names}\n'
-                f'metainfo has {len(classes)} classes: {classes}\nSet metainfo=dict(classes=..., thing_classes=...) of '
-                'the dataset in the config to the classes of the file')
+                f'classes of {ann_file} and of metainfo differ. '
+                f'Only in metainfo: {sorted(set(classes) - set(names))}; '
+                f'only in the file: {sorted(set(names) - set(classes))}; '
+                f'twice in the file: {sorted({n for n in names if names.count(n) > 1})}.\n'
+                f'The file has {len(names)} categories: {names}\n'
+                f'metainfo has {len(classes)} classes: {classes}\n'
+                'Set metainfo=dict(classes=..., thing_classes=...) of the dataset in the config to those of it'
+            )
     else:
         ids = sorted(c['id'] for c in categories)
         label = {i: n for n, i in enumerate(ids)}
         if len(ids) != len(classes):
-            raise ValueError(f'{ann_file} has {len(ids)} categories without names, ids {ids}; metainfo has '
-                             f'{len(classes)} classes: {classes}')
-    wrong = [classes[label[c['id']]] for c in categories
-             if 'isthing' in c and bool(c['isthing']) != (classes[label[c['id']]] in things)]
+            raise ValueError(
+                f'{ann_file} has {len(ids)} categories without names, ids {ids}; metainfo has '
+                f'{len(classes)} classes: {classes}'
+            )
+    wrong = [
+        classes[label[c['id']]]
+        for c in categories
+        if 'isthing' in c and bool(c['isthing']) != (classes[label[c['id']]] in things)
+    ]
     if wrong:
-        raise ValueError(f'{ann_file} and metainfo disagree on which classes are things: {wrong} '
-                         f"({'thing' if wrong[0] in things else 'stuff'} in metainfo)")
+        raise ValueError(
+            f'{ann_file} and metainfo disagree on which classes are things: {wrong} '
+            f'({"thing" if wrong[0] in things else "stuff"} in metainfo)'
+        )
     return label
 
 
@@ -92,8 +116,10 @@ def read_metainfo(ann_file: str) -> dict:
     """``metainfo`` made of the categories of a COCO panoptic JSON, in their order, things first."""
     with open(ann_file, encoding='utf-8') as f:
         categories = sorted(json.load(f)['categories'], key=lambda c: not c['isthing'])
-    metainfo = dict(classes=tuple(c['name'] for c in categories),
-                    thing_classes=tuple(c['name'] for c in categories if c['isthing']))
+    metainfo = dict(
+        classes=tuple(c['name'] for c in categories),
+        thing_classes=tuple(c['name'] for c in categories if c['isthing']),
+    )
     if all('color' in c for c in categories):
         metainfo['palette'] = [tuple(c['color']) for c in categories]
     return check_metainfo(metainfo, owner=str(ann_file))

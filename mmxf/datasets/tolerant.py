@@ -88,7 +88,8 @@ class TolerantDataset:
             except (MemoryError, RecursionError):
                 raise
             except Exception as error:
-                self._report(index, error)
+                # A second image that is mixed in can be the bad one; it says so.
+                self._report(getattr(error, 'sample_index', index), error)
                 last = error
         raise UnreadableSampleError(
             f'{_MAX_DRAWS} samples in a row could not be read, so the images are not the cause: check data_root, '

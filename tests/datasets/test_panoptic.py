@@ -1,4 +1,5 @@
 """Reading of the COCO panoptic format: classes by name, paths, filters, messages on bad input."""
+
 import json
 import pickle
 from pathlib import Path
@@ -18,8 +19,10 @@ def edit(args: dict, change) -> None:
 
 def test_categories_become_labels_by_name(two_images):
     info = PanopticDataset(**two_images).get_data_info(0)
-    assert info['segments_info'] == [{'id': 70000, 'label': 0, 'isthing': True, 'iscrowd': False},
-                                     {'id': 300, 'label': 2, 'isthing': False, 'iscrowd': False}]
+    assert info['segments_info'] == [
+        {'id': 70000, 'label': 0, 'isthing': True, 'iscrowd': False},
+        {'id': 300, 'label': 2, 'isthing': False, 'iscrowd': False},
+    ]
     root = two_images['data_root']
     assert Path(info['img_path']) == Path(root, 'img/a.png')
     assert Path(info['seg_map_path']) == Path(root, 'seg/a.png')
@@ -44,27 +47,35 @@ def test_a_class_missing_in_either_place_is_named_with_both_lists(two_images):
 
 def test_things_must_agree(two_images):
     two_images['metainfo']['thing_classes'] = ('cat',)
-    with pytest.raises(ValueError, match=r"disagree on which classes are things: \['dog'\] \(stuff in metainfo\)"):
+    with pytest.raises(
+        ValueError, match=r"disagree on which classes are things: \['dog'\] \(stuff in metainfo\)"
+    ):
         PanopticDataset(**two_images)
 
 
-@pytest.mark.parametrize('metainfo, message', [
-    (None, "metainfo has no 'classes'"),
-    ({'classes': ('a', 'b')}, "neither 'thing_classes' nor 'stuff_classes'"),
-    ({'classes': ('a', 'a'), 'thing_classes': ()}, r"twice: \['a'\]"),
-    ({'classes': ('a', 'b'), 'thing_classes': ('c',)}, r"no class: \['c'\]"),
-    ({'classes': ('a', 'b'), 'thing_classes': ('a',), 'stuff_classes': ('a', 'b')}, r"in both: \['a'\]"),
-    ({'classes': ('a', 'b'), 'thing_classes': (), 'palette': [(0, 0, 0)]}, '1 colours .* for 2 classes'),
-])
+@pytest.mark.parametrize(
+    'metainfo, message',
+    [
+        (None, "metainfo has no 'classes'"),
+        ({'classes': ('a', 'b')}, "neither 'thing_classes' nor 'stuff_classes'"),
+        ({'classes': ('a', 'a'), 'thing_classes': ()}, r"twice: \['a'\]"),
+        ({'classes': ('a', 'b'), 'thing_classes': ('c',)}, r"no class: \['c'\]"),
+        ({'classes': ('a', 'b'), 'thing_classes': ('a',), 'stuff_classes': ('a', 'b')}, r"in both: \['a'\]"),
+        ({'classes': ('a', 'b'), 'thing_classes': (), 'palette': [(0, 0, 0)]}, '1 colours .* for 2 classes'),
+    ],
+)
 def test_bad_metainfo(metainfo, message):
     with pytest.raises(ValueError, match=message):
         PanopticDataset(ann_file='x.json', metainfo=metainfo, lazy_init=True)
 
 
 def test_metainfo_replaces_that_of_the_class_as_a_whole():
-    meta = CocoPanoptic(ann_file='x', lazy_init=True, metainfo={'classes': ['cat', 'sky'],
-                                                                'thing_classes': ['cat']}).metainfo
-    assert meta['classes'] == ('cat', 'sky') and meta['stuff_classes'] == ('sky',) and len(meta['palette']) == 2
+    meta = CocoPanoptic(
+        ann_file='x', lazy_init=True, metainfo={'classes': ['cat', 'sky'], 'thing_classes': ['cat']}
+    ).metainfo
+    assert (
+        meta['classes'] == ('cat', 'sky') and meta['stuff_classes'] == ('sky',) and len(meta['palette']) == 2
+    )
     assert len(CocoPanoptic.METAINFO['classes']) == 133
 
 
@@ -77,8 +88,11 @@ def test_filter_drops_images_with_crowds_only_in_training(two_images):
 
 
 def test_missing_files_are_named_with_the_command_that_makes_them(tmp_path, two_images):
-    with pytest.raises(FileNotFoundError, match=r'no annotation file .*no\.json .*prepare_data.py coco-panoptic '
-                                                rf'--root {tmp_path}'):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r'no annotation file .*no\.json .*prepare_data.py coco-panoptic '
+        rf'--root {tmp_path}',
+    ):
         CocoPanoptic(ann_file='no.json', data_root=str(tmp_path))
     two_images['data_prefix'] = {'img': 'img', 'seg': 'gone'}
     with pytest.raises(FileNotFoundError, match='no folder of panoptic PNGs .*gone'):
@@ -138,26 +152,42 @@ def test_transforms_that_mix_get_the_dicts_they_ask_for(two_images):
 
 def test_cityscapes_names_of_images(tmp_path, panoptic_writer):
     from cityscapesscripts.helpers.labels import labels
+
     evaluated = [label for label in labels if not label.ignoreInEval]
     categories = [{'id': c.id, 'name': c.name, 'isthing': int(c.hasInstances)} for c in evaluated]
-    args = panoptic_writer(tmp_path, [{
-        'name': 'bonn_000001_000019_gtFine_leftImg8bit', 'img': np.zeros((2, 2, 3), np.uint8),
-        'ids': np.full((2, 2), 26001), 'segments': [{'id': 26001, 'category_id': 26, 'iscrowd': 0}]}], categories)
+    args = panoptic_writer(
+        tmp_path,
+        [
+            {
+                'name': 'bonn_000001_000019_gtFine_leftImg8bit',
+                'img': np.zeros((2, 2, 3), np.uint8),
+                'ids': np.full((2, 2), 26001),
+                'segments': [{'id': 26001, 'category_id': 26, 'iscrowd': 0}],
+            }
+        ],
+        categories,
+    )
     info = CityscapesPanoptic(**args).get_data_info(0)
     assert info['img_path'].endswith('/img/bonn/bonn_000001_000019_leftImg8bit.png')
     assert info['segments_info'] == [{'id': 26001, 'label': 13, 'isthing': True, 'iscrowd': False}]
     # The order of our classes is that of the trainIds.
     assert CityscapesPanoptic.METAINFO['classes'] == tuple(
-        c.name for c in sorted(evaluated, key=lambda c: c.trainId))
+        c.name for c in sorted(evaluated, key=lambda c: c.trainId)
+    )
     assert CityscapesPanoptic.METAINFO['thing_classes'] == tuple(c.name for c in evaluated if c.hasInstances)
     assert CityscapesPanoptic.METAINFO['palette'] == [c.color for c in evaluated]
 
 
 def test_class_tables():
     from mmdet.datasets.coco_panoptic import CocoPanopticDataset
+
     for key in ('classes', 'thing_classes', 'stuff_classes', 'palette'):
         assert list(CocoPanoptic.METAINFO[key]) == list(CocoPanopticDataset.METAINFO[key]), key
-    assert [len(ADE20KPanoptic.METAINFO[k]) for k in ('classes', 'thing_classes', 'stuff_classes')] == [150, 100, 50]
+    assert [len(ADE20KPanoptic.METAINFO[k]) for k in ('classes', 'thing_classes', 'stuff_classes')] == [
+        150,
+        100,
+        50,
+    ]
 
 
 def test_read_metainfo_prints_what_a_new_data_set_needs(two_images):

@@ -2,6 +2,7 @@
 
 All randomness comes from numpy's global state, so a sample is reproduced by seeding that before it is loaded.
 """
+
 import mmcv.transforms  # noqa: F401  registers mmcv's transforms
 
 from .color import SSDColorJitter
@@ -9,5 +10,12 @@ from .copy_paste import PanopticCopyPaste
 from .geometry import LargeScaleJitter, PadToSize, ResizeToFit
 from .panoptic import LoadPanopticSegments, PackPanopticInputs
 
-__all__ = ['LargeScaleJitter', 'LoadPanopticSegments', 'PackPanopticInputs', 'PadToSize', 'PanopticCopyPaste',
-           'ResizeToFit', 'SSDColorJitter']
+__all__ = [
+    'LargeScaleJitter',
+    'LoadPanopticSegments',
+    'PackPanopticInputs',
+    'PadToSize',
+    'PanopticCopyPaste',
+    'ResizeToFit',
+    'SSDColorJitter',
+]

@@ -1,4 +1,5 @@
 """Colour augmentation."""
+
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -10,13 +11,15 @@ from .pixels import contiguous
 
 @TRANSFORMS.register_module()
 class SSDColorJitter(BaseTransform):
-    """Brightness, contrast, saturation and hue of SSD (Liu et al., arXiv:1512.02325), each with probability 1/2.
+    """Brightness, contrast, saturation and hue of SSD (Liu et al., arXiv:1512.02325), each with probability
+    1/2.
 
-    Contrast comes, by the toss of a coin, before or after saturation and hue. As detectron2's ColorAugSSDTransform, on
-    8-bit images throughout: results are clipped to 0..255 and truncated at every step, hue turns by up to
-    ``hue_delta`` of OpenCV's 180 steps (2 degrees each). mmdet's PhotoMetricDistortion is another augmentation: it
-    works in float32 without clipping, turns hue by up to ``hue_delta`` degrees, and swaps channels.
-    All steps are table look-ups, and saturation and hue share one conversion to HSV and back.
+    Contrast comes, by the toss of a coin, before or after saturation and hue. As detectron2's
+    ColorAugSSDTransform, on 8-bit images throughout: results are clipped to 0..255 and truncated at every
+    step, hue turns by up to ``hue_delta`` of OpenCV's 180 steps (2 degrees each). mmdet's
+    PhotoMetricDistortion is another augmentation: it works in float32 without clipping, turns hue by up to
+    ``hue_delta`` degrees, and swaps channels. All steps are table look-ups, and saturation and hue share one
+    conversion to HSV and back.
 
     Reads and writes ``img`` (H, W, 3) uint8 BGR.
 
@@ -27,8 +30,13 @@ class SSDColorJitter(BaseTransform):
         hue_delta: Largest turn, in steps of 2 degrees.
     """
 
-    def __init__(self, brightness_delta: float = 32, contrast_range: tuple[float, float] = (0.5, 1.5),
-                 saturation_range: tuple[float, float] = (0.5, 1.5), hue_delta: int = 18):
+    def __init__(
+        self,
+        brightness_delta: float = 32,
+        contrast_range: tuple[float, float] = (0.5, 1.5),
+        saturation_range: tuple[float, float] = (0.5, 1.5),
+        hue_delta: int = 18,
+    ):
         self.brightness_delta = brightness_delta
         self.contrast_range = tuple(contrast_range)
         self.saturation_range = tuple(saturation_range)
@@ -36,11 +44,17 @@ class SSDColorJitter(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         if results['img'].dtype != np.uint8:
-            raise TypeError(f"SSDColorJitter works on uint8 images, got {results['img'].dtype}; load with "
-                            'to_float32=False and place it before any normalisation')
+            raise TypeError(
+                f'SSDColorJitter works on uint8 images, got {results["img"].dtype}; load with '
+                'to_float32=False and place it before any normalisation'
+            )
         contrast_first, *use = np.random.randint(2, size=5).astype(bool)
         same = np.arange(256, dtype=np.uint8)
-        bright = _table(same, 1, np.random.uniform(-self.brightness_delta, self.brightness_delta)) if use[0] else same
+        bright = (
+            _table(same, 1, np.random.uniform(-self.brightness_delta, self.brightness_delta))
+            if use[0]
+            else same
+        )
         contrast = _table(same, np.random.uniform(*self.contrast_range)) if use[1] else same
         saturation = _table(same, np.random.uniform(*self.saturation_range)) if use[2] else same
         turn = np.random.randint(-self.hue_delta, self.hue_delta + 1) if use[3] else 0
@@ -54,8 +68,11 @@ class SSDColorJitter(BaseTransform):
         return results
 
     def __repr__(self) -> str:
-        return (f'{type(self).__name__}(brightness_delta={self.brightness_delta}, contrast_range={self.contrast_range}, '
-                f'saturation_range={self.saturation_range}, hue_delta={self.hue_delta})')
+        return (
+            f'{type(self).__name__}(brightness_delta={self.brightness_delta}, '
+            f'contrast_range={self.contrast_range}, saturation_range={self.saturation_range}, '
+            f'hue_delta={self.hue_delta})'
+        )
 
 
 def _table(values: np.ndarray, factor: float, shift: float = 0.0) -> np.ndarray:

@@ -1,4 +1,7 @@
 """Panoptic copy-paste: segments of a second image laid over the first."""
+
+import os
+
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -13,9 +16,10 @@ from .pixels import contiguous, lookup
 class PanopticCopyPaste(BaseTransform):
     """Paste segments of a second, randomly drawn image, as kMaX-DeepLab (arXiv:2207.04044) trains.
 
-    Of the second image's segments that are no crowd, all things are pasted, and of the stuff what is among the first k
-    after shuffling all of them, k uniform in 0..their number. Both images lie with their top left corners together. A
-    stuff class in both is one segment afterwards. What is pasted onto padding makes it real pixels.
+    Of the second image's segments that are no crowd, all things are pasted, and of the stuff what is among
+    the first k after shuffling all of them, k uniform in 0..their number. Both images lie with their top left
+    corners together. A stuff class in both is one segment afterwards. What is pasted onto padding makes it
+    real pixels.
 
     Needs ``mix_infos``, which PanopticDataset provides to transforms with ``get_indices``. Changes ``img``,
     ``gt_seg_map``, ``segments_info``, ``real_pixel_mask``; writes ``mix_img_paths``.
@@ -37,15 +41,30 @@ class PanopticCopyPaste(BaseTransform):
 
     def transform(self, results: dict) -> dict | None:
         if 'mix_infos' not in results:
-            raise KeyError('PanopticCopyPaste needs mix_infos: use it in the pipeline of a PanopticDataset (or give '
-                           'results["mix_infos"], a list with the dict of the second image)')
+            raise KeyError(
+                'PanopticCopyPaste needs mix_infos: use it in the pipeline of a PanopticDataset (or give '
+                'results["mix_infos"], a list with the dict of the second image)'
+            )
         infos = results.pop('mix_infos')
         if not infos:
             return results
-        second = self.pipeline(infos[0])
+        try:
+            second = self._load(infos[0])
+        except Exception as error:
+            # So that who counts bad samples (TolerantDataset) blames this image and not the first.
+            error.sample_index = infos[0].get('sample_idx')
+            raise
         if second is None:
             return None
         return paste_segments(results, second, choose_segments(second['segments_info']))
+
+    def _load(self, info: dict) -> dict | None:
+        from mmxf.datasets.tolerant import ends_early  # imports the engine
+
+        for key in ('img_path', 'seg_map_path'):
+            if info.get(key) and os.path.isfile(info[key]) and ends_early(info[key]):
+                raise ValueError(f'{info[key]} is cut off: its end is missing')
+        return self.pipeline(info)
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(pipeline={self.pipeline}, prob={self.prob})'
@@ -55,7 +74,7 @@ def choose_segments(segments_info: list[dict]) -> list[dict]:
     """The segments to paste, at random: all things, and the stuff among the first k of the shuffled list."""
     candidates = [s for s in segments_info if not s['iscrowd']]
     order = np.random.permutation(len(candidates))
-    kept = set(order[:np.random.randint(len(candidates) + 1)].tolist())
+    kept = set(order[: np.random.randint(len(candidates) + 1)].tolist())
     return [s for i, s in enumerate(candidates) if s['isthing'] or i in kept]
 
 
@@ -73,12 +92,16 @@ def paste_segments(first: dict, second: dict, segments: list[dict]) -> dict:
     """
     h, w = second['img'].shape[:2]
     if h > first['img'].shape[0] or w > first['img'].shape[1]:
-        raise ValueError(f'PanopticCopyPaste: the second image is {h}x{w} (height x width), larger than the first, '
-                         f'{first["img"].shape[0]}x{first["img"].shape[1]}; pad the first before, and jitter the '
-                         'second to the same size at most')
+        raise ValueError(
+            f'PanopticCopyPaste: the second image is {h}x{w} (height x width), larger than the first, '
+            f'{first["img"].shape[0]}x{first["img"].shape[1]}; pad the first before, and jitter the '
+            'second to the same size at most'
+        )
     next_id = 1 + max((s['id'] for s in first['segments_info']), default=0)
     stuff = {s['label']: s['id'] for s in first['segments_info'] if not s['isthing'] and not s['iscrowd']}
-    table = np.zeros(2 + max((s['id'] for s in segments), default=0), np.int32)  # id -> new id, 0 = not pasted
+    table = np.zeros(
+        2 + max((s['id'] for s in segments), default=0), np.int32
+    )  # id -> new id, 0 = not pasted
     merged = list(first['segments_info'])
     for segment in segments:
         if not segment['isthing'] and segment['label'] in stuff:

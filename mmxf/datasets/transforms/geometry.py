@@ -1,4 +1,5 @@
 """Resizing, cropping and padding of an image together with its segment map."""
+
 import numpy as np
 from mmcv.transforms import BaseTransform
 
@@ -20,20 +21,23 @@ def check_size(size, owner: str) -> tuple[int, int]:
 def _check_annotations(results: dict, owner: str) -> None:
     left = [key for key in _UNHANDLED if results.get(key) is not None]
     if left:
-        raise NotImplementedError(f'{owner} moves the image and gt_seg_map only, this sample has {left}; use '
-                                  'mmdet.RandomResize and mmdet.RandomCrop for boxes, masks and points')
+        raise NotImplementedError(
+            f'{owner} moves the image and gt_seg_map only, this sample has {left}; use '
+            'mmdet.RandomResize and mmdet.RandomCrop for boxes, masks and points'
+        )
 
 
 @TRANSFORMS.register_module()
 class LargeScaleJitter(BaseTransform):
-    """Random scale, then a random crop of at most ``size``: "large-scale jitter" (Ghiasi et al., arXiv:2012.07177).
+    """Random scale, then a random crop of at most ``size``: "large-scale jitter" (Ghiasi et al.,
+    arXiv:2012.07177).
 
-    As detectron2's ResizeScale and absolute RandomCrop: the image is fitted, aspect kept, into ``size`` times a factor
-    uniform in ``scale_range``; of what then is larger than ``size`` a window is kept, uniform over its positions.
-    Nothing is padded (see PadToSize).
+    As detectron2's ResizeScale and absolute RandomCrop: the image is fitted, aspect kept, into ``size`` times
+    a factor uniform in ``scale_range``; of what then is larger than ``size`` a window is kept, uniform over
+    its positions. Nothing is padded (see PadToSize).
 
-    Reads and writes ``img`` (H, W, 3) uint8 and, when present, ``gt_seg_map`` (H, W); writes ``img_shape`` and
-    ``scale_factor`` (width, height).
+    Reads and writes ``img`` (H, W, 3) uint8 and, when present, ``gt_seg_map`` (H, W); writes ``img_shape``
+    and ``scale_factor`` (width, height).
 
     Args:
         size: (height, width) that factor 1 fits into, and of the crop.
@@ -54,7 +58,7 @@ class LargeScaleJitter(BaseTransform):
         height, width = min(self.size[0], new[0]), min(self.size[1], new[1])
         top = np.random.randint(new[0] - height + 1)
         left = np.random.randint(new[1] - width + 1)
-        results['img'] = resize_image(img, new)[top:top + height, left:left + width]
+        results['img'] = resize_image(img, new)[top : top + height, left : left + width]
         if results.get('gt_seg_map') is not None:
             results['gt_seg_map'] = nearest_labels(results['gt_seg_map'], new, (top, left, height, width))
         results.update(img_shape=(height, width), scale_factor=(new[1] / old[1], new[0] / old[0]))
@@ -74,9 +78,9 @@ def scaled_size(old: tuple[int, int], target: tuple[int, int], factor: float) ->
 class ResizeToFit(BaseTransform):
     """Resize, aspect kept, to the largest size that fits into ``size``: the test-time resizing.
 
-    Rounds like detectron2's ResizeShortestEdge(min(size), max(size)), which it equals unless an upright image meets a
-    ``size`` that lies (1025x2049): that would stick out there and is made to fit here. ``gt_seg_map`` is left alone
-    by default: predictions are compared at the original size.
+    Rounds like detectron2's ResizeShortestEdge(min(size), max(size)), which it equals unless an upright image
+    meets a ``size`` that lies (1025x2049): that would stick out there and is made to fit here. ``gt_seg_map``
+    is left alone by default: predictions are compared at the original size.
 
     Args:
         size: (height, width).
@@ -124,8 +128,8 @@ def fitted_size(old: tuple[int, int], box: tuple[int, int]) -> tuple[int, int]:
 class PadToSize(BaseTransform):
     """Pad image (zeros) and segment map (0 = void) at right and bottom to ``size``.
 
-    When something was padded, writes ``real_pixel_mask`` (H, W) bool, False on padding, for the preprocessor to zero
-    after normalisation; writes ``img_shape`` and ``pad_shape``.
+    When something was padded, writes ``real_pixel_mask`` (H, W) bool, False on padding, for the preprocessor
+    to zero after normalisation; writes ``img_shape`` and ``pad_shape``.
 
     Args:
         size: (height, width).
@@ -141,8 +145,10 @@ class PadToSize(BaseTransform):
         _check_annotations(results, 'PadToSize')
         h, w = results['img'].shape[:2]
         if h > self.size[0] or w > self.size[1]:
-            raise ValueError(f'PadToSize: the image {results.get("img_path", "")} is {h}x{w} (height x width), larger '
-                             f'than size={self.size}; put LargeScaleJitter or ResizeToFit of that size before it')
+            raise ValueError(
+                f'PadToSize: the image {results.get("img_path", "")} is {h}x{w} (height x width), larger '
+                f'than size={self.size}; put LargeScaleJitter or ResizeToFit of that size before it'
+            )
         if (h, w) != self.size:
             for key in ('img', 'gt_seg_map'):
                 if results.get(key) is not None:

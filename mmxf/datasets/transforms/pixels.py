@@ -1,20 +1,24 @@
-"""Resampling of images and label maps with the pixel rules of the official pipelines (Pillow's), computed fast.
+"""Resampling of images and label maps with the pixel rules of the official pipelines (Pillow's), computed
+fast.
 
 Pixel centres are at half-integers: output pixel x looks at input coordinate ``(x + 0.5) * scale``. OpenCV's
 ``INTER_NEAREST`` does not follow this rule and would shift labels against their image by half an input pixel.
 """
+
 import cv2
 import numpy as np
 from PIL import Image
 
 
 def resize_image(img: np.ndarray, size: tuple[int, int], *, exact: bool = False) -> np.ndarray:
-    """Bilinear resizing, with low-pass filtering when shrinking (as Pillow and hence detectron2 do; OpenCV does not).
+    """Bilinear resizing, with low-pass filtering when shrinking (as Pillow and hence detectron2 do; OpenCV
+    does not).
 
     Args:
         img: (H, W, 3) or (H, W) uint8.
         size: New (height, width).
-        exact: Pillow always. Otherwise enlarging is left to OpenCV: up to one grey level off, 3-6 times faster.
+        exact: Pillow always. Otherwise enlarging is left to OpenCV: up to one grey level off, 3-6 times
+            faster.
     """
     if img.shape[:2] == tuple(size):
         return img
@@ -23,7 +27,9 @@ def resize_image(img: np.ndarray, size: tuple[int, int], *, exact: bool = False)
     return np.asarray(Image.fromarray(contiguous(img)).resize((size[1], size[0]), Image.BILINEAR))
 
 
-def nearest_labels(labels: np.ndarray, size: tuple[int, int], window: tuple[int, int, int, int]) -> np.ndarray:
+def nearest_labels(
+    labels: np.ndarray, size: tuple[int, int], window: tuple[int, int, int, int]
+) -> np.ndarray:
     """A window of the label map resized by nearest neighbour; only the window is computed.
 
     Args:
@@ -40,7 +46,8 @@ def nearest_labels(labels: np.ndarray, size: tuple[int, int], window: tuple[int,
 
 
 def contiguous(array: np.ndarray) -> np.ndarray:
-    """The array in C order. Mirrored views (mmcv's RandomFlip) go through OpenCV: 24 ms -> 0.4 ms at 1281x1281x3."""
+    """The array in C order. Mirrored views (mmcv's RandomFlip) go through OpenCV: 24 ms -> 0.4 ms at
+    1281x1281x3."""
     if array.ndim >= 2 and array.strides[1] < 0 and array[:, ::-1].flags.c_contiguous:
         return cv2.flip(array[:, ::-1], 1)
     return np.ascontiguousarray(array)

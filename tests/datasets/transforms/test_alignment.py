@@ -1,4 +1,5 @@
 """Whole pipelines: after all of it, the colour of a pixel still says which segment it belongs to."""
+
 import numpy as np
 import pytest
 from mmengine.dataset import pseudo_collate
@@ -9,12 +10,21 @@ from mmxf.datasets import PanopticDataset
 
 def pipeline(size, scales, stride=4):
     load = [{'type': 'LoadImageFromFile'}, {'type': 'LoadPanopticSegments', 'unknown': 'error'}]
-    return [*load, {'type': 'LargeScaleJitter', 'size': size, 'scale_range': scales},
-            {'type': 'RandomFlip', 'prob': 0.5}, {'type': 'PadToSize', 'size': size},
-            {'type': 'PanopticCopyPaste', 'pipeline': [
-                *load, {'type': 'LargeScaleJitter', 'size': size, 'scale_range': (scales[0] / 2, scales[1] / 2)},
-                {'type': 'RandomFlip', 'prob': 0.5}]},
-            {'type': 'PackPanopticInputs', 'min_labelled': 4096, 'mask_stride': stride}]
+    return [
+        *load,
+        {'type': 'LargeScaleJitter', 'size': size, 'scale_range': scales},
+        {'type': 'RandomFlip', 'prob': 0.5},
+        {'type': 'PadToSize', 'size': size},
+        {
+            'type': 'PanopticCopyPaste',
+            'pipeline': [
+                *load,
+                {'type': 'LargeScaleJitter', 'size': size, 'scale_range': (scales[0] / 2, scales[1] / 2)},
+                {'type': 'RandomFlip', 'prob': 0.5},
+            ],
+        },
+        {'type': 'PackPanopticInputs', 'min_labelled': 4096, 'mask_stride': stride},
+    ]
 
 
 def colour(label):
@@ -23,7 +33,8 @@ def colour(label):
 
 @pytest.fixture
 def painted(tmp_path, panoptic_writer):
-    """Two images of rectangles whose colour encodes the class; classes 0-4 in one, 5-9 in the other, 10 in both."""
+    """Two images of rectangles whose colour encodes the class; classes 0-4 in one, 5-9 in the other, 10 in
+    both."""
     samples = []
     for number, (h, w) in enumerate([(120, 200), (180, 140)]):
         rng = np.random.RandomState(number)
@@ -31,19 +42,33 @@ def painted(tmp_path, panoptic_writer):
         for label in range(5 * number, 5 * number + 5):
             # On a grid of 20 pixels: narrower strips could be seen in a shrunk image and lost in its labels.
             y, x = 20 * rng.randint(0, h // 20 - 2), 20 * rng.randint(0, w // 20 - 2)
-            ids[y:y + 60, x:x + 60], img[y:y + 60, x:x + 60] = 1000 * (label + 1), colour(label)
+            ids[y : y + 60, x : x + 60], img[y : y + 60, x : x + 60] = 1000 * (label + 1), colour(label)
         ids[-20:], img[-20:] = 0, 0  # void is black
-        samples.append({'name': str(number), 'img': img, 'ids': ids, 'segments': [
-            {'id': int(i), 'category_id': 10 if i == 900 else int(i) // 1000 - 1} for i in np.unique(ids) if i]})
+        samples.append(
+            {
+                'name': str(number),
+                'img': img,
+                'ids': ids,
+                'segments': [
+                    {'id': int(i), 'category_id': 10 if i == 900 else int(i) // 1000 - 1}
+                    for i in np.unique(ids)
+                    if i
+                ],
+            }
+        )
     names = [f'c{i}' for i in range(11)]
     categories = [{'id': i, 'name': n, 'isthing': int(i < 10)} for i, n in enumerate(names)]
-    return {**panoptic_writer(tmp_path, samples, categories),
-            'metainfo': {'classes': names, 'thing_classes': names[:10]}}
+    return {
+        **panoptic_writer(tmp_path, samples, categories),
+        'metainfo': {'classes': names, 'thing_classes': names[:10]},
+    }
 
 
 @pytest.mark.parametrize('size', [(129, 129), (96, 193)])
 def test_colours_agree_with_labels(painted, size):
-    full, coarse = (PanopticDataset(pipeline=pipeline(size, (0.3, 2.0), stride), **painted) for stride in (1, 4))
+    full, coarse = (
+        PanopticDataset(pipeline=pipeline(size, (0.3, 2.0), stride), **painted) for stride in (1, 4)
+    )
     shares, pasted = [], 0
     for i in range(40):
         np.random.seed(i)
@@ -79,8 +104,10 @@ def test_same_seed_same_sample(painted):
         batches.append(pseudo_collate([dataset[0], dataset[1]]))
     a, b = batches
     assert all((x == y).all() for x, y in zip(a['inputs'], b['inputs']))
-    assert all((x.gt_panoptic_index.data == y.gt_panoptic_index.data).all()
-               for x, y in zip(a['data_samples'], b['data_samples']))
+    assert all(
+        (x.gt_panoptic_index.data == y.gt_panoptic_index.data).all()
+        for x, y in zip(a['data_samples'], b['data_samples'])
+    )
     np.random.seed(8)
     other = dataset[0]['inputs']
     assert (other != a['inputs'][0]).any()

@@ -1,4 +1,5 @@
 """SSD colour jitter, against the augmentation written out step by step."""
+
 import cv2
 import numpy as np
 import pytest
@@ -10,10 +11,12 @@ def scripted(monkeypatch, flags, brightness, contrast, saturation, turn):
     """Make numpy draw these: flags = contrast first, use brightness, contrast, saturation, hue."""
     draws = {(-32, 32): brightness, (0.5, 1.5): None}
     factors = [f for f, use in ((contrast, flags[2]), (saturation, flags[3])) if use]
-    monkeypatch.setattr(np.random, 'uniform', lambda low, high: (
-        draws[-32, 32] if (low, high) == (-32, 32) else factors.pop(0)))
-    monkeypatch.setattr(np.random, 'randint', lambda low, high=None, size=None: (
-        np.array(flags) if size == 5 else turn))
+    monkeypatch.setattr(
+        np.random, 'uniform', lambda low, high: draws[-32, 32] if (low, high) == (-32, 32) else factors.pop(0)
+    )
+    monkeypatch.setattr(
+        np.random, 'randint', lambda low, high=None, size=None: np.array(flags) if size == 5 else turn
+    )
 
 
 def by_hand(img, flags, brightness, contrast, saturation, turn):
@@ -27,10 +30,18 @@ def by_hand(img, flags, brightness, contrast, saturation, turn):
     contrast_first, use_brightness, use_contrast, use_saturation, use_hue = flags
     steps = [lambda x: change(x, shift=brightness) if use_brightness else x]
     c = [lambda x: change(x, contrast) if use_contrast else x]
-    s = [lambda x: hsv(x, lambda y: np.dstack([y[..., 0], change(y[..., 1], saturation), y[..., 2]]))
-         if use_saturation else x,
-         lambda x: hsv(x, lambda y: np.dstack([((y[..., 0].astype(int) + turn) % 180).astype(np.uint8), y[..., 1:]]))
-         if use_hue else x]
+    s = [
+        lambda x: (
+            hsv(x, lambda y: np.dstack([y[..., 0], change(y[..., 1], saturation), y[..., 2]]))
+            if use_saturation
+            else x
+        ),
+        lambda x: (
+            hsv(x, lambda y: np.dstack([((y[..., 0].astype(int) + turn) % 180).astype(np.uint8), y[..., 1:]]))
+            if use_hue
+            else x
+        ),
+    ]
     for step in steps + (c + s if contrast_first else s + c):
         img = step(img)
     return img
@@ -39,9 +50,19 @@ def by_hand(img, flags, brightness, contrast, saturation, turn):
 IMG = np.random.RandomState(0).randint(0, 256, (40, 50, 3)).astype(np.uint8)
 
 
-@pytest.mark.parametrize('flags', [
-    (0, 0, 0, 0, 0), (0, 1, 0, 0, 0), (1, 1, 1, 0, 0), (0, 1, 1, 0, 0), (1, 0, 0, 1, 0), (0, 0, 0, 0, 1),
-    (1, 0, 1, 1, 0), (0, 1, 1, 0, 1)])
+@pytest.mark.parametrize(
+    'flags',
+    [
+        (0, 0, 0, 0, 0),
+        (0, 1, 0, 0, 0),
+        (1, 1, 1, 0, 0),
+        (0, 1, 1, 0, 0),
+        (1, 0, 0, 1, 0),
+        (0, 0, 0, 0, 1),
+        (1, 0, 1, 1, 0),
+        (0, 1, 1, 0, 1),
+    ],
+)
 def test_equals_the_steps_one_by_one(monkeypatch, flags):
     values = (-20.3, 1.37, 1.29, -15)
     scripted(monkeypatch, flags, *values)

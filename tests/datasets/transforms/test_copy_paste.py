@@ -1,4 +1,5 @@
 """Panoptic copy-paste on hand-made samples."""
+
 from collections import Counter
 
 import numpy as np
@@ -15,19 +16,29 @@ def seg(id, label, isthing=True, iscrowd=False):
 
 def make(ids, segments, colour, **extra):
     ids = np.array(ids, np.int32)
-    return {'img': np.full((*ids.shape, 3), colour, np.uint8), 'gt_seg_map': ids, 'segments_info': segments,
-            'img_path': f'{colour}.jpg', **extra}
+    return {
+        'img': np.full((*ids.shape, 3), colour, np.uint8),
+        'gt_seg_map': ids,
+        'segments_info': segments,
+        'img_path': f'{colour}.jpg',
+        **extra,
+    }
 
 
 def test_paste_by_hand():
     # Label 1 things; 7, 8 stuff. The second image is smaller: it lies in the top left corner.
-    first = make([[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 0, 0]], [seg(1, 1), seg(2, 7, False), seg(3, 1, iscrowd=True)],
-                 10)
-    second = make([[1, 1, 2], [4, 3, 0]], [seg(1, 1), seg(2, 7, False), seg(3, 8, False), seg(4, 1, iscrowd=True)], 99)
+    first = make(
+        [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 0, 0]], [seg(1, 1), seg(2, 7, False), seg(3, 1, iscrowd=True)], 10
+    )
+    second = make(
+        [[1, 1, 2], [4, 3, 0]], [seg(1, 1), seg(2, 7, False), seg(3, 8, False), seg(4, 1, iscrowd=True)], 99
+    )
     out = paste_segments(first, second, second['segments_info'][:3])
-    assert out['gt_seg_map'].tolist() == [[4, 4, 2, 2],     # the thing is new: id 4; stuff 7 joins the first's
-                                          [1, 5, 2, 2],     # the crowd and void are not pasted; stuff 8 is new
-                                          [3, 3, 0, 0]]
+    assert out['gt_seg_map'].tolist() == [
+        [4, 4, 2, 2],  # the thing is new: id 4; stuff 7 joins the first's
+        [1, 5, 2, 2],  # the crowd and void are not pasted; stuff 8 is new
+        [3, 3, 0, 0],
+    ]
     assert out['img'][..., 0].tolist() == [[99, 99, 99, 10], [10, 99, 10, 10], [10, 10, 10, 10]]
     assert [(s['id'], s['label']) for s in out['segments_info']] == [(1, 1), (2, 7), (3, 1), (4, 1), (5, 8)]
     assert out['mix_img_paths'] == ['99.jpg']
@@ -39,7 +50,9 @@ def test_a_segment_that_is_not_chosen_stays_out():
     out = paste_segments(first, second, [second['segments_info'][1]])
     assert out['gt_seg_map'].tolist() == [[1, 2]] and out['img'][..., 0].tolist() == [[10, 99]]
     out = paste_segments(make([[1, 1]], [seg(1, 1)], 10), second, [])
-    assert out['gt_seg_map'].tolist() == [[1, 1]] and (out['img'] == 10).all() and len(out['segments_info']) == 1
+    assert (
+        out['gt_seg_map'].tolist() == [[1, 1]] and (out['img'] == 10).all() and len(out['segments_info']) == 1
+    )
 
 
 def test_ids_do_not_collide_and_crowds_do_not_merge():
@@ -74,9 +87,9 @@ def test_mirrored_and_read_only_inputs():
 
 
 def test_choice_takes_all_things_some_stuff_and_no_crowd():
-    # Official rule: of n shuffled segments the first k, k uniform in 0..n, and all things. A given stuff segment is
-    # among them with probability E[k] / n = 1/2; all and none of 2 stuff among n = 4 with probability 1/3 each:
-    # sum over k of C(k,2)/C(4,2) / 5 = (0+0+1+3+6)/6/5.
+    # Official rule: of n shuffled segments the first k, k uniform in 0..n, and all things. A given stuff
+    # segment is among them with probability E[k] / n = 1/2; all and none of 2 stuff among n = 4 with
+    # probability 1/3 each: sum over k of C(k,2)/C(4,2) / 5 = (0+0+1+3+6)/6/5.
     segments = [seg(1, 0), seg(2, 7, False), seg(3, 0, iscrowd=True), seg(4, 1), seg(5, 8, False)]
     np.random.seed(0)
     counts = Counter(tuple(s['id'] for s in choose_segments(segments)) for _ in range(3000))

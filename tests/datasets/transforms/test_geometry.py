@@ -1,4 +1,5 @@
 """Resizing, cropping, padding: rounding and offsets by hand, pixel rules against Pillow."""
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -8,27 +9,33 @@ from mmxf.datasets.transforms.geometry import fitted_size, scaled_size
 from mmxf.datasets.transforms.pixels import contiguous, nearest_labels, resize_image
 
 
-@pytest.mark.parametrize('old, target, factor, new', [
-    ((480, 640), (1281, 1281), 1.0, (961, 1281)),      # 960.75
-    ((480, 640), (1281, 1281), 2.0, (1922, 2562)),     # 1921.5 -> even
-    ((640, 480), (1281, 1281), 0.2, (256, 192)),       # 256.2, 192.15
-    ((1024, 2048), (1025, 2049), 1.0, (1024, 2049)),   # 1024.5 -> even
-    ((1024, 2048), (1025, 2049), 0.5, (512, 1024)),    # 512.25, 1024.5 -> even
-    ((10, 1000), (100, 100), 0.1, (1, 10)),            # 0.1 -> at least 1
-])
+@pytest.mark.parametrize(
+    'old, target, factor, new',
+    [
+        ((480, 640), (1281, 1281), 1.0, (961, 1281)),  # 960.75
+        ((480, 640), (1281, 1281), 2.0, (1922, 2562)),  # 1921.5 -> even
+        ((640, 480), (1281, 1281), 0.2, (256, 192)),  # 256.2, 192.15
+        ((1024, 2048), (1025, 2049), 1.0, (1024, 2049)),  # 1024.5 -> even
+        ((1024, 2048), (1025, 2049), 0.5, (512, 1024)),  # 512.25, 1024.5 -> even
+        ((10, 1000), (100, 100), 0.1, (1, 10)),  # 0.1 -> at least 1
+    ],
+)
 def test_scaled_size(old, target, factor, new):
     assert scaled_size(old, target, factor) == new
 
 
-@pytest.mark.parametrize('old, box, new', [
-    ((480, 640), (1281, 1281), (961, 1281)),
-    ((427, 640), (641, 641), (428, 641)),              # 427.67
-    ((640, 427), (641, 641), (641, 428)),
-    ((1024, 2048), (1025, 2049), (1025, 2049)),        # 1024.5 -> up
-    ((500, 500), (1281, 1281), (1281, 1281)),
-    ((2048, 1024), (1025, 2049), (1025, 513)),         # upright in a lying box: 512.5 -> up
-    ((3000, 10), (100, 100), (100, 1)),
-])
+@pytest.mark.parametrize(
+    'old, box, new',
+    [
+        ((480, 640), (1281, 1281), (961, 1281)),
+        ((427, 640), (641, 641), (428, 641)),  # 427.67
+        ((640, 427), (641, 641), (641, 428)),
+        ((1024, 2048), (1025, 2049), (1025, 2049)),  # 1024.5 -> up
+        ((500, 500), (1281, 1281), (1281, 1281)),
+        ((2048, 1024), (1025, 2049), (1025, 513)),  # upright in a lying box: 512.5 -> up
+        ((3000, 10), (100, 100), (100, 1)),
+    ],
+)
 def test_fitted_size(old, box, new):
     assert fitted_size(old, box) == new
 
@@ -47,7 +54,7 @@ def test_labels_are_resized_by_pillows_rule(size):
     expected = np.asarray(Image.fromarray(labels.astype(np.uint8)).resize(size[::-1], Image.NEAREST))
     assert (nearest_labels(labels, size, (0, 0, *size)) == expected).all()
     top, left, h, w = 2, 1, size[0] - 3, size[1] - 2
-    assert (nearest_labels(labels, size, (top, left, h, w)) == expected[top:top + h, left:left + w]).all()
+    assert (nearest_labels(labels, size, (top, left, h, w)) == expected[top : top + h, left : left + w]).all()
 
 
 @pytest.mark.parametrize('size', [(12, 9), (61, 100), (20, 95)])
@@ -81,7 +88,10 @@ def test_large_scale_jitter_crops_where_it_says(monkeypatch):
     out = LargeScaleJitter((8, 8), (0.2, 2.0)).transform({'img': img, 'gt_seg_map': ids})
     assert bounds == [4, 9]
     assert (out['img'] == resize_image(img, (11, 16))[3:11, 5:13]).all()
-    rows, cols = [1, 1, 2, 2, 2, 3, 3, 3], [2, 2, 2, 3, 3, 3, 4, 4]  # floor((3..10 + .5) * 4/11), (5..12 + .5) * 6/16
+    rows, cols = (
+        [1, 1, 2, 2, 2, 3, 3, 3],
+        [2, 2, 2, 3, 3, 3, 4, 4],
+    )  # floor((3..10 + .5) * 4/11), (5..12 + .5) * 6/16
     assert (out['gt_seg_map'] == ids[np.ix_(rows, cols)]).all()
     assert out['img_shape'] == (8, 8) and out['scale_factor'] == (16 / 6, 11 / 4)
 
@@ -118,7 +128,9 @@ def test_pad_at_right_and_bottom():
 
 
 def test_resize_to_fit():
-    out = ResizeToFit((10, 10)).transform({'img': np.zeros((4, 6, 3), np.uint8), 'gt_seg_map': np.zeros((4, 6))})
+    out = ResizeToFit((10, 10)).transform(
+        {'img': np.zeros((4, 6, 3), np.uint8), 'gt_seg_map': np.zeros((4, 6))}
+    )
     assert out['img'].shape == (7, 10, 3) and out['img_shape'] == (7, 10)
     assert out['gt_seg_map'].shape == (4, 6) and out['scale_factor'] == (10 / 6, 7 / 4)
 
