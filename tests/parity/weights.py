@@ -5,8 +5,8 @@ functions return; the tests feed the same arrays to our code. Nothing here reads
 every array depends only on the arguments (numpy's PCG64 streams and IEEE arithmetic), so that both sides see
 the same bits.
 
-Weights are named as in the official state dict. Plain random weights make a degenerate network: features behind
-GELU share a large common component, so nearly every pixel falls to the same few queries and the comparison
+Weights are named as in the official state dict. Plain random weights make a degenerate network: features
+behind GELU share a large common component, so nearly every pixel falls to the same few queries and the comparison
 proves little. The rules below therefore remove the mean over the inputs from every convolution (the common
 component cancels) and set a few gains by name.
 """
@@ -20,10 +20,14 @@ import numpy as np
 
 # (pattern over the official name, gain): the tensor is multiplied by the gain.
 _GAINS: tuple[tuple[str, float], ...] = (
-    # Residual updates of the queries stay smaller than the queries themselves, which keeps the clusters apart.
+    # Residual updates of the queries stay smaller than the queries, which keeps the clusters apart.
     (r'_kmeans_query_conv3_bn\.norm\.weight$', 0.5),
     (r'_query_conv3_bn\.norm\.weight$', 0.3),
     (r'_query_ffn_conv2_bn\.norm\.weight$', 0.3),
+    # Small residual branches and soft attention: otherwise the network is chaotic and amplifies rounding errors.
+    (r'^backbone\.res\d\.\d+\.conv3\.norm\.weight$', 0.3),
+    (r'pixel_decoder\..*\._conv3_bn\.norm\.weight$', 0.3),
+    (r'_batch_norm_similarity\.running_var$', 30.0),
     # Cluster sums grow with the number of pixels of a cluster.
     (r'layers\.[01]\._kmeans_query_batch_norm_retrieved_value\.running_var$', 100.0),
     (r'layers\.[23]\._kmeans_query_batch_norm_retrieved_value\.running_var$', 300.0),
@@ -165,3 +169,68 @@ def noise(name: str, shape: tuple[int, ...], dtype=np.float32, seed: int = 0) ->
     """
     out = _rng('noise.' + name, seed).uniform(1e-6, 1 - 1e-6, shape)
     return out.astype(np.float32).astype(dtype)
+
+
+def training_sample(
+    seed: int, height: int, width: int, num_classes: int, real_rows: int | None = None, stride: int = 4
+) -> dict[str, np.ndarray]:
+    """A training image with its targets.
+
+    Args:
+        seed: the stream, of the image and of the targets.
+        height: rows of the image, padding included.
+        width: columns of the image.
+        num_classes: see :func:`targets`.
+        real_rows: rows from here on are padding (void in the targets); None means no padding.
+        stride: the targets' stride, taken at ``[::stride, ::stride]``.
+
+    Returns:
+        ``image`` (height, width, 3) uint8 RGB (not blanked in the padding: the mask must do that), ``real``
+        (height, width) bool, ``index`` (h, w) and ``labels`` (N,) as :func:`targets` returns them.
+    """
+    real = np.ones((height, width), bool)
+    real[height if real_rows is None else real_rows :] = False
+    at_stride = real[::stride, ::stride]
+    index, labels = targets(seed, *at_stride.shape, num_classes)
+    index[~at_stride] = -1
+    kept = np.unique(index[index >= 0])
+    renumber = np.full(len(labels) + 1, -1)
+    renumber[kept] = np.arange(len(kept))
+    picture = image(seed, height, width)
+    return {'image': picture, 'real': real, 'index': renumber[index], 'labels': labels[kept]}
+
+
+def prediction(
+    seed: int, num_queries: int, num_classes: int, height: int, width: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Logits as a trained network gives them: some dozens of confident queries, the others void.
+
+    Returns:
+        class_logits: (num_queries, num_classes + 1) float32, void last.
+        mask_logits: (num_queries, height, width) float32.
+    """
+    rng = _rng('prediction', seed)
+    y = np.linspace(0, 1, height)[:, None]
+    x = np.linspace(0, 1, width)[None, :]
+    class_logits = rng.standard_normal((num_queries, num_classes + 1))
+    mask_logits = rng.standard_normal((num_queries, 1, 1)) - 4
+    mask_logits = mask_logits + 0.3 * rng.standard_normal((num_queries, height, width))
+    confident = rng.permutation(num_queries)[: num_queries // 3]
+    class_logits[:, -1] += 8
+    for query in confident:
+        top, left = rng.uniform(0, 1, 2)
+        spread = rng.uniform(0.04, 0.25)
+        bump = np.exp(-((y - top) ** 2 + (x - left) ** 2) / spread**2)
+        mask_logits[query] += rng.uniform(6, 12) * bump
+        # Few distinct classes, so that stuff of one class meets and must be merged.
+        label = rng.integers(0, num_classes) if rng.uniform() < 0.5 else num_classes - 1 - rng.integers(0, 6)
+        class_logits[query, label] += rng.uniform(7, 16)
+    return class_logits.astype(np.float32), mask_logits.astype(np.float32)
+
+
+def subset(array: np.ndarray, count: int = 2048) -> np.ndarray:
+    """Every n-th value of the flattened array, n odd, at least ``count`` values where there are as many."""
+    flat = np.asarray(array).reshape(-1)
+    step = max(1, flat.size // count)
+    step -= step % 2 == 0
+    return flat[::step]
