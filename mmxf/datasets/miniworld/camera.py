@@ -3,6 +3,7 @@
 World: right-handed, z up, metres. Camera: x right, y down, z forward (OpenCV). Image: pixel column j covers
 [j, j + 1), so its centre is j + 0.5 and a point (u, v) lies in pixel (floor(u), floor(v)).
 """
+
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,9 +19,11 @@ class Camera:
         position: (3,) in the world, metres.
         rotation: (3, 3), rows are the camera's right, down and forward axes in the world (world -> camera).
         width, height: image size in pixels.
-        model: 'perspective' or 'equirectangular' (full sphere: longitude over the width, latitude over the height).
+        model: 'perspective' or 'equirectangular' (full sphere: longitude over the width, latitude over the
+            height).
         focal: focal length in pixels, perspective only.
     """
+
     position: np.ndarray
     rotation: np.ndarray
     width: int
@@ -37,9 +40,18 @@ class Camera:
             raise ValueError(f'a perspective camera needs focal > 0 pixels, got {self.focal}')
 
     @classmethod
-    def look(cls, position, yaw: float, pitch: float, width: int, height: int, model: str = 'perspective',
-             fov: float = 1.0) -> 'Camera':
-        """Level camera at ``position`` turned by ``yaw`` (from +x towards +y) and ``pitch`` (up positive), radians.
+    def look(
+        cls,
+        position,
+        yaw: float,
+        pitch: float,
+        width: int,
+        height: int,
+        model: str = 'perspective',
+        fov: float = 1.0,
+    ) -> 'Camera':
+        """Level camera at ``position`` turned by ``yaw`` (from +x towards +y) and ``pitch`` (up positive),
+        radians.
 
         ``fov`` is the angle over the longer image side, radians; equirectangular views ignore it.
         """
@@ -68,7 +80,8 @@ class Camera:
         return 1 / self.focal if self.model == 'perspective' else 2 * float(np.pi) / self.width
 
     def directions(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """Unit ray directions in the world, (3, *broadcast(u, v)) float32, through image points u, v in pixels."""
+        """Unit ray directions in the world, (3, *broadcast(u, v)) float32, through image points u, v in
+        pixels."""
         if self.model == 'perspective':
             x = ((u - self.width / 2) / self.focal).astype(np.float32)
             y = ((v - self.height / 2) / self.focal).astype(np.float32)
@@ -95,14 +108,16 @@ class Camera:
     def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """World points (..., 3) -> image points (..., 2) in pixels and depth (...) in metres.
 
-        Depth is the z coordinate for perspective, the distance for equirectangular. Points that are not in front of
-        a perspective camera get NaN as image points.
+        Depth is the z coordinate for perspective, the distance for equirectangular. Points that are not in
+        front of a perspective camera get NaN as image points.
         """
         local = self.to_camera(points)
         x, y, z = local[..., 0], local[..., 1], local[..., 2]
         if self.model == 'perspective':
             safe = np.where(z > 1e-6, z, np.nan)
-            return np.stack([self.focal * x / safe + self.width / 2, self.focal * y / safe + self.height / 2], -1), z
+            return np.stack(
+                [self.focal * x / safe + self.width / 2, self.focal * y / safe + self.height / 2], -1
+            ), z
         dist = np.linalg.norm(local, axis=-1)
         u = (np.arctan2(x, z) / (2 * np.pi) + 0.5) * self.width
         v = (np.arcsin(np.clip(y / np.maximum(dist, 1e-9), -1, 1)) / np.pi + 0.5) * self.height
@@ -129,7 +144,8 @@ class Camera:
             radii: (M,) metres.
 
         Returns:
-            (M, 4) int64: first row, past-last row, first column, past-last column. Equirectangular columns may be
+            (M, 4) int64: first row, past-last row, first column, past-last column. Equirectangular columns
+            may be
             negative or pass the width: take them modulo the width. Invisible spheres get an empty rectangle.
         """
         local, radii = self.to_camera(centres), np.asarray(radii, float)
@@ -171,5 +187,9 @@ class Camera:
         half = np.arcsin(np.clip(np.sin(alpha) / np.maximum(np.cos(lat), 1e-6), 0, 1))
         half = np.where(pole, np.pi, half)
         scale_v, scale_u = self.height / np.pi, self.width / (2 * np.pi)
-        return ((np.pi / 2 - lat - alpha) * scale_v, (np.pi / 2 - lat + alpha) * scale_v,
-                (lon - half + np.pi) * scale_u, (lon + half + np.pi) * scale_u)
+        return (
+            (np.pi / 2 - lat - alpha) * scale_v,
+            (np.pi / 2 - lat + alpha) * scale_v,
+            (lon - half + np.pi) * scale_u,
+            (lon + half + np.pi) * scale_u,
+        )

@@ -1,8 +1,9 @@
-"""What surrounds the things: a furnished-free room, or open ground with road, hills and sky.
+"""What surrounds the things: an empty room, or open ground with road, hills and sky.
 
 Both answer three questions for rays: where they end and on which face (``trace``), which way that face looks
 (``normals``) and what it looks like (``albedo``). ``labels[face]`` is the class label of a face.
 """
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,7 @@ class Light:
         colour, sky, bounce: (3,) linear RGB of the light, the ambient light on upward and on downward faces.
         reach: metres at which a lamp has fallen to half.
     """
+
     colour: np.ndarray
     sky: np.ndarray
     bounce: np.ndarray
@@ -33,18 +35,19 @@ class Light:
 
 @dataclass
 class Room:
-    """A box seen from inside: x0 <= x <= x1, y0 <= y <= y1, 0 <= z <= height.
+    """A box without furniture seen from inside: x0 <= x <= x1, y0 <= y <= y1, 0 <= z <= height.
 
     ``wall``, ``floor``: style names; colours are linear RGB (3,). The lamp is a glowing disc in the ceiling.
     """
+
     extent: tuple[float, float, float, float]
     height: float
     wall: str
     floor: str
-    wall_colours: np.ndarray      # (2, 3)
-    floor_colours: np.ndarray     # (2, 3)
+    wall_colours: np.ndarray  # (2, 3)
+    floor_colours: np.ndarray  # (2, 3)
     ceiling_colour: np.ndarray
-    lamp: np.ndarray              # (2,) x, y
+    lamp: np.ndarray  # (2,) x, y
     labels = np.array([LABELS['wall']] * 4 + [LABELS['floor'], LABELS['ceiling']])
     haze = None
     sky = None
@@ -53,7 +56,8 @@ class Room:
     FLOORS = ('planks', 'tiles', 'carpet')
 
     def trace(self, origin, d):
-        """Rays from inside, (3, 1) and (3, N) -> distance (N,), face (N,) 0..5: x0, x1, y0, y1, floor, ceiling."""
+        """Rays from inside, (3, 1) and (3, N) -> distance (N,), face (N,) 0..5: x0, x1, y0, y1, floor,
+        ceiling."""
         low = (self.extent[0], self.extent[2], 0.0)
         high = (self.extent[1], self.extent[3], self.height)
         best = np.full(d.shape[1], np.inf, np.float32)
@@ -76,7 +80,7 @@ class Room:
 
     def albedo(self, face, points, footprint):
         """Linear colour (3, N) and glow (N,): where 1, the colour is shown unlit."""
-        x, y, z = points
+        x, y, z = points[0] - np.float32(self.lamp[0]), points[1] - np.float32(self.lamp[1]), points[2]
         out = np.empty((3, len(face)), np.float32)
         glow = np.zeros(len(face), np.float32)
         for name, sel in (('wall', face < 4), ('floor', face == 4), ('ceiling', face == 5)):
@@ -89,9 +93,11 @@ class Room:
             elif name == 'floor':
                 out[:, sel] = self._floor(a, b, fp)
             else:
-                seam = np.minimum(np.abs(a / 1.2 - np.round(a / 1.2)), np.abs(b / 1.2 - np.round(b / 1.2))) * 1.2
+                # Panels of 1.2 m, the lamp in the middle of one.
+                p, q = a / 1.2 - 0.5, b / 1.2 - 0.5
+                seam = np.minimum(np.abs(p - np.round(p)), np.abs(q - np.round(q))) * 1.2
                 shade = 1 - 0.25 * (seam < 0.015) * tx.fade(fp, 0.1)
-                disc = np.hypot(a - self.lamp[0], b - self.lamp[1]) < 0.28
+                disc = np.hypot(a, b) < 0.28
                 out[:, sel] = np.where(disc, 1.1, self.ceiling_colour[:, None] * shade)
                 glow[sel] = disc
         return out, glow
@@ -136,10 +142,13 @@ class Ground:
     Args:
         grass, soil: linear RGB of the lush and the dry grass. asphalt, hill: linear RGB.
         road: None or (offset, nx, ny, half width): points with |n . (x, y) - offset| < half width.
-        rings: list of (radius, amplitude, phases (4,)); hills are vertical curtains around the world's origin.
-        zenith, horizon, cloud, glow: linear RGB of the sky. cover: clouds, 0..1. shift: (2,) offset of the textures.
+        rings: list of (radius, amplitude, phases (4,)); hills are vertical curtains around the world's
+            origin.
+        zenith, horizon, cloud, glow: linear RGB of the sky. cover: clouds, 0..1. shift: (2,) offset of the
+            textures.
         sun: (3,) unit vector towards the sun.
     """
+
     grass: np.ndarray
     soil: np.ndarray
     asphalt: np.ndarray
@@ -157,7 +166,8 @@ class Ground:
     labels = np.array([LABELS[n] for n in ('grass', 'road', 'hill', 'hill', 'sky')])
 
     def trace(self, origin, d):
-        """Rays from z > 0 -> distance (N,) (inf in the sky), face (N,): grass, road, near hills, far hills, sky."""
+        """Rays from z > 0 -> distance (N,) (inf in the sky), face (N,): grass, road, near hills, far hills,
+        sky."""
         n = d.shape[1]
         ox, oy, oz = (float(a[0]) for a in origin)
         down = d[2] < -1e-6
@@ -248,15 +258,18 @@ class Ground:
         up = np.maximum(d[2], 0)
         mix = np.sqrt(up)
         out = self.horizon[:, None] + (self.zenith - self.horizon)[:, None] * mix
-        if self.cover > 0:
-            scale = 0.55 / (up + 0.1)
-            density = tx.noise(d[0] * scale + np.float32(self.shift[0]), d[1] * scale + np.float32(self.shift[1]))
-            edge = np.float32(0.78 - 0.5 * self.cover)
-            cloud = np.clip((density - edge) * 4.5, 0, 1) * np.clip(up * 7 - 0.25, 0, 1)
-            shade = 1 - 0.22 * np.clip((density - edge) * 2.2, 0, 1)
-            out = out + (self.cloud[:, None] * shade - out) * cloud * np.float32(0.9)
         near = np.clip(d[0] * self.sun[0] + d[1] * self.sun[1] + d[2] * self.sun[2], 0, 1).astype(np.float32)
         square = near * near
         halo = square * square * square * square
         disc = np.clip((near - np.float32(0.9990)) * 2500, 0, 1)
-        return out + self.glow[:, None] * (0.35 * halo * near + disc)
+        out = out + self.glow[:, None] * (0.35 * halo * near + disc)
+        if self.cover > 0:
+            scale = 0.55 / (up + 0.1)
+            density = tx.noise(
+                d[0] * scale + np.float32(self.shift[0]), d[1] * scale + np.float32(self.shift[1])
+            )
+            edge = np.float32(0.78 - 0.5 * self.cover)
+            cloud = np.clip((density - edge) * 4.5, 0, 1) * np.clip(up * 7 - 0.25, 0, 1)
+            shade = 1 - 0.22 * np.clip((density - edge) * 2.2, 0, 1)
+            out = out + (self.cloud[:, None] * shade - out) * cloud * np.float32(0.9)
+        return out

@@ -6,9 +6,19 @@ The label of a class is its index in ``classes``; its category id in the written
 THING_CLASSES = ('person', 'sphere', 'box', 'cylinder')
 STUFF_CLASSES = ('sky', 'hill', 'grass', 'road', 'floor', 'wall', 'ceiling')
 CLASSES = THING_CLASSES + STUFF_CLASSES
-PALETTE = [(220, 20, 60), (255, 179, 0), (0, 117, 220), (160, 60, 200),
-           (125, 190, 235), (70, 110, 100), (90, 165, 60), (95, 90, 100), (165, 105, 55), (200, 160, 130),
-           (232, 228, 214)]
+PALETTE = [
+    (220, 20, 60),
+    (255, 179, 0),
+    (0, 117, 220),
+    (160, 60, 200),
+    (125, 190, 235),
+    (70, 110, 100),
+    (90, 165, 60),
+    (95, 90, 100),
+    (165, 105, 55),
+    (200, 160, 130),
+    (232, 228, 214),
+]
 
 METAINFO = dict(classes=CLASSES, thing_classes=THING_CLASSES, stuff_classes=STUFF_CLASSES, palette=PALETTE)
 

@@ -1,27 +1,96 @@
 """Articulated people: joint angles -> joints -> capsules.
 
-A pose is a dict of angles in radians, each a number or an array (T,) for a clip: ``hip``, ``spread``, ``knee``,
-``shoulder``, ``lift``, ``elbow`` with ``_l`` / ``_r`` (flexion forwards positive, spread and lift sideways), and
-``lean``, ``twist``, ``nod``. Every function works on (..., 3) so that one call serves a frame or a clip.
+A pose is a dict of angles in radians, each a number or an array (T,) for a clip: ``hip``, ``spread``,
+``knee``, ``shoulder``, ``lift``, ``elbow`` with ``_l`` / ``_r`` (flexion forwards positive, spread and lift
+sideways), and ``lean``, ``twist``, ``nod``. Every function works on (..., 3) so that one call serves a frame
+or a clip.
 """
+
 from dataclasses import dataclass
 
 import numpy as np
 
 from .primitives import Primitives, capsules
 
-COCO_JOINTS = ('nose', 'left_eye', 'right_eye', 'left_ear', 'right_ear', 'left_shoulder', 'right_shoulder',
-               'left_elbow', 'right_elbow', 'left_wrist', 'right_wrist', 'left_hip', 'right_hip', 'left_knee',
-               'right_knee', 'left_ankle', 'right_ankle')
-COCO_SKELETON = ((16, 14), (14, 12), (17, 15), (15, 13), (12, 13), (6, 12), (7, 13), (6, 7), (6, 8), (7, 9), (8, 10),
-                 (9, 11), (2, 3), (1, 2), (1, 3), (2, 4), (3, 5), (4, 6), (5, 7))
-H36M_JOINTS = ('pelvis', 'right_hip', 'right_knee', 'right_ankle', 'left_hip', 'left_knee', 'left_ankle', 'spine',
-               'thorax', 'neck', 'head_top', 'left_shoulder', 'left_elbow', 'left_wrist', 'right_shoulder',
-               'right_elbow', 'right_wrist')
+COCO_JOINTS = (
+    'nose',
+    'left_eye',
+    'right_eye',
+    'left_ear',
+    'right_ear',
+    'left_shoulder',
+    'right_shoulder',
+    'left_elbow',
+    'right_elbow',
+    'left_wrist',
+    'right_wrist',
+    'left_hip',
+    'right_hip',
+    'left_knee',
+    'right_knee',
+    'left_ankle',
+    'right_ankle',
+)
+COCO_SKELETON = (
+    (16, 14),
+    (14, 12),
+    (17, 15),
+    (15, 13),
+    (12, 13),
+    (6, 12),
+    (7, 13),
+    (6, 7),
+    (6, 8),
+    (7, 9),
+    (8, 10),
+    (9, 11),
+    (2, 3),
+    (1, 2),
+    (1, 3),
+    (2, 4),
+    (3, 5),
+    (4, 6),
+    (5, 7),
+)
+H36M_JOINTS = (
+    'pelvis',
+    'right_hip',
+    'right_knee',
+    'right_ankle',
+    'left_hip',
+    'left_knee',
+    'left_ankle',
+    'spine',
+    'thorax',
+    'neck',
+    'head_top',
+    'left_shoulder',
+    'left_elbow',
+    'left_wrist',
+    'right_shoulder',
+    'right_elbow',
+    'right_wrist',
+)
 # How far a joint may lie under the skin, metres at body height 1.75: a joint is seen when no more covers it.
-JOINT_DEPTH = dict(nose=0.03, left_eye=0.03, right_eye=0.03, left_ear=0.05, right_ear=0.05, left_shoulder=0.12,
-                   right_shoulder=0.12, left_elbow=0.08, right_elbow=0.08, left_wrist=0.08, right_wrist=0.08,
-                   left_hip=0.16, right_hip=0.16, left_knee=0.12, right_knee=0.12, left_ankle=0.10, right_ankle=0.10)
+JOINT_DEPTH = dict(
+    nose=0.03,
+    left_eye=0.03,
+    right_eye=0.03,
+    left_ear=0.05,
+    right_ear=0.05,
+    left_shoulder=0.12,
+    right_shoulder=0.12,
+    left_elbow=0.08,
+    right_elbow=0.08,
+    left_wrist=0.08,
+    right_wrist=0.08,
+    left_hip=0.16,
+    right_hip=0.16,
+    left_knee=0.12,
+    right_knee=0.12,
+    left_ankle=0.10,
+    right_ankle=0.10,
+)
 THIGH, SHIN, UPPER_ARM, FOREARM = 0.43, 0.41, 0.29, 0.26  # metres at body height 1.75
 
 
@@ -34,6 +103,7 @@ class Body:
         skin, hair, shirt, shirt_b, trousers, shoes: linear RGB (3,).
         short_sleeves, shorts: bare forearms, bare shins. shirt_pattern: see textures.
     """
+
     height: float
     build: float
     skin: np.ndarray
@@ -52,14 +122,15 @@ class Body:
 
 
 def walk(phase, swing: float = 0.5) -> dict:
-    """Pose of a walker at a phase in radians (one cycle, two steps, is 2 pi); ``swing`` is the hip's amplitude."""
+    """Pose of a walker at a phase in radians (one cycle, two steps, is 2 pi); ``swing`` is the hip's
+    amplitude."""
     phase = np.asarray(phase, float)
     pose = dict(lean=0.06, twist=0.1 * np.sin(phase), nod=0.0)
     for side, shift in (('l', 0.0), ('r', np.pi)):
         a = phase + shift
         forward = 0.5 * (1 + np.cos(a))  # 1 in mid swing, when the leg moves forwards
         pose[f'hip_{side}'] = swing * np.sin(a) + 0.10 * forward
-        pose[f'knee_{side}'] = 0.10 + (0.5 + 0.9 * swing) * forward ** 2
+        pose[f'knee_{side}'] = 0.10 + (0.5 + 0.9 * swing) * forward**2
         pose[f'shoulder_{side}'] = -0.9 * swing * np.sin(a)
         pose[f'elbow_{side}'] = 0.35 + 0.25 * (1 - np.sin(a)) / 2
         pose[f'spread_{side}'], pose[f'lift_{side}'] = 0.03, 0.12
@@ -79,8 +150,13 @@ def stand(rng: np.random.Generator) -> dict:
         pose[f'knee_{side}'] = pose[f'hip_{side}'] + rng.uniform(0.0, 0.1)
         pose[f'spread_{side}'] = rng.uniform(0.03, 0.18)
         arm = rng.choice(['hang', 'akimbo', 'wave', 'reach', 'up'], p=[0.5, 0.15, 0.15, 0.12, 0.08])
-        flex, lift, elbow = dict(hang=(0.05, 0.14, 0.25), akimbo=(-0.45, 0.65, 1.5), wave=(0.3, 1.75, 1.5),
-                                 reach=(1.3, 0.15, 0.3), up=(2.7, 0.25, 0.2))[str(arm)]
+        flex, lift, elbow = dict(
+            hang=(0.05, 0.14, 0.25),
+            akimbo=(-0.45, 0.65, 1.5),
+            wave=(0.3, 1.75, 1.5),
+            reach=(1.3, 0.15, 0.3),
+            up=(2.7, 0.25, 0.2),
+        )[str(arm)]
         jitter = rng.uniform(-0.12, 0.12, 3)
         pose[f'shoulder_{side}'] = flex + jitter[0]
         pose[f'lift_{side}'] = lift + abs(jitter[1])
@@ -137,7 +213,9 @@ def joints(pose: dict, height: float, position, heading) -> dict[str, np.ndarray
         hip = side * 0.095 * s * left
         flex, spread, knee = angle[f'hip_{k}'], angle[f'spread_{k}'], angle[f'knee_{k}']
         shin = limb(flex - knee, spread, side, front, left, up)
-        toe = limb(np.clip(0.6 * (flex - knee), -1.0, 0.15) + np.pi / 2 - 0.04, spread * 0, side, front, left, up)
+        toe = limb(
+            np.clip(0.6 * (flex - knee), -1.0, 0.15) + np.pi / 2 - 0.04, spread * 0, side, front, left, up
+        )
         j[f'{name}_hip'] = hip
         j[f'{name}_knee'] = hip + THIGH * s * limb(flex, spread, side, front, left, up)
         j[f'{name}_ankle'] = j[f'{name}_knee'] + SHIN * s * shin
@@ -191,7 +269,12 @@ def figure(joint: dict[str, np.ndarray], body: Body, segment: int) -> Primitives
     crown = joint['head'] + s * (0.042 * up - 0.022 * front)
     add(crown, crown - 0.03 * s * front, 0.096 * s, body.hair)
     add(between('thorax', 'neck', 0.2), joint['head'], 0.055 * s, body.skin)
-    add(joint['nose'] - 0.012 * s * front, joint['nose'] - s * (0.014 * front - 0.03 * up), 0.016 * s, body.skin)
+    add(
+        joint['nose'] - 0.012 * s * front,
+        joint['nose'] - s * (0.014 * front - 0.03 * up),
+        0.016 * s,
+        body.skin,
+    )
     for eye in ('left_eye', 'right_eye'):
         add(joint[eye], joint[eye] + 0.001 * up, 0.013 * s, np.float32([0.01, 0.01, 0.015]))
     chest = between('thorax', 'spine', 0.28)
@@ -200,7 +283,12 @@ def figure(joint: dict[str, np.ndarray], body: Body, segment: int) -> Primitives
     yoke = between('thorax', 'spine', 0.12)
     add(yoke - 0.85 * across, yoke + 0.85 * across, 0.07 * fat, body.shirt, body.shirt_pattern)
     add(joint['spine'] - 0.04 * s * up, chest, 0.128 * fat, body.shirt, body.shirt_pattern)
-    add(between('left_hip', 'right_hip', 0.2), between('right_hip', 'left_hip', 0.2), 0.122 * fat, body.trousers)
+    add(
+        between('left_hip', 'right_hip', 0.2),
+        between('right_hip', 'left_hip', 0.2),
+        0.122 * fat,
+        body.trousers,
+    )
     for n in ('left', 'right'):
         add(joint[f'{n}_shoulder'], joint[f'{n}_elbow'], 0.052 * fat, body.shirt, body.shirt_pattern)
         add(joint[f'{n}_elbow'], joint[f'{n}_wrist'], 0.040 * fat, sleeve)
@@ -211,5 +299,14 @@ def figure(joint: dict[str, np.ndarray], body: Body, segment: int) -> Primitives
         add(between(f'{n}_knee', f'{n}_ankle', 0.5), joint[f'{n}_ankle'], 0.046 * fat, leg)
         add(joint[f'{n}_heel'], joint[f'{n}_toe'], 0.042 * s, body.shoes)
     start, end, radius, colour, pattern = (np.array(c) for c in zip(*rows))
-    return capsules(start, end, radius, segment=segment, colour_a=colour, colour_b=body.shirt_b,
-                    pattern=pattern, scale=7.0 / s, gloss=0.03)
+    return capsules(
+        start,
+        end,
+        radius,
+        segment=segment,
+        colour_a=colour,
+        colour_b=body.shirt_b,
+        pattern=pattern,
+        scale=7.0 / s,
+        gloss=0.03,
+    )

@@ -1,12 +1,13 @@
 """Spheres, oriented boxes, capped cylinders and capsules: intersection, normals and texture coordinates.
 
-All arrays are float32 with the coordinate first, (3, N), so that each component is contiguous. Every primitive has a
-centre, a frame (rows: local x, y, z axes in the world) and a size:
+All arrays are float32 with the coordinate first, (3, N), so that each component is contiguous. Every
+primitive has a centre, a frame (rows: local x, y, z axes in the world) and a size:
 
     sphere    (radius, -, -)          box      half extents
     cylinder  (radius, -, half height along local z)
     capsule   (radius, -, half length of the core segment along local z)
 """
+
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -26,6 +27,7 @@ class Primitives:
         segment: (M,) int32: panoptic id that the primitive's pixels get.
         colour_a, colour_b: (3, M) linear RGB. pattern: (M,) int8, see textures. scale: (M,). gloss: (M,).
     """
+
     kind: np.ndarray
     centre: np.ndarray
     frame: np.ndarray
@@ -63,13 +65,25 @@ class Primitives:
         return cls(**out)
 
 
-def make(kind: int, centre, size, frame=None, *, segment: int = 0, colour_a=(0.5, 0.5, 0.5), colour_b=None,
-         pattern=0, scale=1.0, gloss=0.0) -> Primitives:
+def make(
+    kind: int,
+    centre,
+    size,
+    frame=None,
+    *,
+    segment: int = 0,
+    colour_a=(0.5, 0.5, 0.5),
+    colour_b=None,
+    pattern=0,
+    scale=1.0,
+    gloss=0.0,
+) -> Primitives:
     """Primitives of one kind and one object.
 
     Args:
         kind: SPHERE, BOX, CYLINDER or CAPSULE.
-        centre: (n, 3) or (3,). size: (n, 3) or (3,), see the module. frame: (n, 3, 3) or (3, 3); identity by default.
+        centre: (n, 3) or (3,). size: (n, 3) or (3,), see the module. frame: (n, 3, 3) or (3, 3); identity by
+            default.
         colour_a, colour_b: (n, 3) or (3,) linear RGB. pattern, scale, gloss: scalar or (n,).
     """
     centre = np.atleast_2d(np.asarray(centre, np.float32))
@@ -81,14 +95,23 @@ def make(kind: int, centre, size, frame=None, *, segment: int = 0, colour_a=(0.5
     frame = rows(np.eye(3) if frame is None else frame, (3, 3))
     colour_b = colour_a if colour_b is None else colour_b
     return Primitives(
-        kind=np.full(n, kind, np.int8), centre=centre.T.copy(), frame=np.moveaxis(frame, 0, -1).copy(),
-        size=rows(size, (3,)).T.copy(), group=np.zeros(n, np.int32), segment=np.full(n, segment, np.int32),
-        colour_a=rows(colour_a, (3,)).T.copy(), colour_b=rows(colour_b, (3,)).T.copy(),
-        pattern=rows(pattern, (), np.int8).copy(), scale=rows(scale, ()).copy(), gloss=rows(gloss, ()).copy())
+        kind=np.full(n, kind, np.int8),
+        centre=centre.T.copy(),
+        frame=np.moveaxis(frame, 0, -1).copy(),
+        size=rows(size, (3,)).T.copy(),
+        group=np.zeros(n, np.int32),
+        segment=np.full(n, segment, np.int32),
+        colour_a=rows(colour_a, (3,)).T.copy(),
+        colour_b=rows(colour_b, (3,)).T.copy(),
+        pattern=rows(pattern, (), np.int8).copy(),
+        scale=rows(scale, ()).copy(),
+        gloss=rows(gloss, ()).copy(),
+    )
 
 
 def capsules(start, end, radius, **kwargs) -> Primitives:
-    """Capsules from ``start`` to ``end``, (n, 3) each, with ``radius`` (n,); other arguments as in :func:`make`."""
+    """Capsules from ``start`` to ``end``, (n, 3) each, with ``radius`` (n,); other arguments as in
+    :func:`make`."""
     start, end = np.atleast_2d(np.asarray(start, float)), np.atleast_2d(np.asarray(end, float))
     axis = end - start
     length = np.linalg.norm(axis, axis=1, keepdims=True)
@@ -193,8 +216,10 @@ def surface(prims: Primitives, index: np.ndarray, points: np.ndarray):
         index: (N,) primitive of each point. points: (3, N).
 
     Returns:
-        normal (3, N); u, v (N,): angle in turns and local height (sphere: over the radius) for round ones, metres on
-        the face for boxes, 0 and world height for capsules; edge (N,): metres to the nearest box edge, else large.
+        normal (3, N); u, v (N,): angle in turns and local height (sphere: over the radius) for round ones,
+            metres on
+        the face for boxes, 0 and world height for capsules; edge (N,): metres to the nearest box edge, else
+        large.
     """
     n = len(index)
     normal = np.empty((3, n), np.float32)

@@ -1,8 +1,10 @@
-"""Procedural textures: value noise, checker, stripes, bricks, planks. Inputs and outputs are float32 arrays (N,).
+"""Procedural textures: value noise, checker, stripes, bricks, planks. Inputs and outputs are float32 arrays
+(N,).
 
-``footprint`` is the width of a pixel on the surface in the texture's units; patterns finer than that fade to their mean,
-which is what keeps far floors from aliasing.
+``footprint`` is the width of a pixel on the surface in the texture's units; patterns finer than that fade to
+their mean, which is what keeps far floors from aliasing.
 """
+
 from functools import lru_cache
 
 import numpy as np
@@ -47,7 +49,8 @@ def noise(u: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 
 def fade(footprint: np.ndarray, period: float) -> np.ndarray:
-    """Contrast left of a pattern with this period: 1 when pixels are fine, 0 from half a period a pixel on."""
+    """Contrast left of a pattern with this period: 1 when pixels are fine, 0 from half a period a pixel
+    on."""
     return np.clip(1.6 - footprint * (3.2 / period), 0, 1)
 
 
@@ -62,7 +65,8 @@ def checker(u: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 
 def cells(u: np.ndarray, v: np.ndarray, width: float, height: float, joint: float):
-    """Running bond of bricks or planks, ``width`` x ``height`` with ``joint`` between (all in the units of u, v).
+    """Running bond of bricks or planks, ``width`` x ``height`` with ``joint`` between (all in the units of
+    u, v).
 
     Returns:
         is_joint (N,) in {0, 1}; tone (N,) in [0, 1], constant on each brick.
@@ -77,7 +81,8 @@ def cells(u: np.ndarray, v: np.ndarray, width: float, height: float, joint: floa
 
 
 def pattern_mix(pattern: np.ndarray, u, v, edge, scale) -> np.ndarray:
-    """How much of the second colour shows, (N,) in [0, 1], for things; pattern (N,) holds the constants above."""
+    """How much of the second colour shows, (N,) in [0, 1], for things; pattern (N,) holds the constants
+    above."""
     out = np.zeros(len(pattern), np.float32)
     for kind in np.unique(pattern):
         if kind == PLAIN:
@@ -104,7 +109,8 @@ def pattern_mix(pattern: np.ndarray, u, v, edge, scale) -> np.ndarray:
 
 
 def linear(rgb) -> np.ndarray:
-    """Display colour in [0, 1] -> the linear value whose square root the renderer shows; (3,) or (n, 3) float32."""
+    """Display colour in [0, 1] -> the linear value whose square root the renderer shows; (3,) or (n, 3)
+    float32."""
     return np.square(np.asarray(rgb, np.float32))
 
 
