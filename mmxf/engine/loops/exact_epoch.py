@@ -40,6 +40,7 @@ class ExactEpochBasedTrainLoop(ExactResume, EpochBasedTrainLoop):
             self._decide_current_val_interval()
             if self._validation_due():
                 self._validate()
+        self._stop_workers()
         self.runner.call_hook('after_train')
         return self.runner.model
 

@@ -44,6 +44,8 @@ class ExactIterBasedTrainLoop(ExactResume, IterBasedTrainLoop):
             self._decide_current_val_interval()
             if self._validation_due():
                 self._validate()
+        self.dataloader_iterator = None
+        self._stop_workers()
         self.runner.call_hook('after_train_epoch')
         self.runner.call_hook('after_train')
         return self.runner.model

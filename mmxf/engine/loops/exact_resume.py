@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.dist import get_rank, get_world_size, is_main_process
+from mmengine.dist import barrier, get_rank, get_world_size, is_main_process
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapperDict
@@ -141,6 +141,10 @@ class ExactResume:
             # to set the attribute the ordinary way.
             object.__setattr__(self.dataloader, 'batch_sampler', _Later(batch_sampler, batches))
 
+    def _stop_workers(self) -> None:
+        """End persistent workers now. Left to the garbage collector, each would be waited for 5 seconds in vain."""
+        self.dataloader._iterator = None
+
     # ---- validation
 
     def _validate(self) -> None:
@@ -156,10 +160,12 @@ class ExactResume:
 
     def _validate_if_interrupted(self, due: bool) -> None:
         """A run that was killed during validation has its checkpoint but no metric: validate before going on."""
-        if self._iter == 0 or not due:
-            return
         path = Path(self.runner.work_dir) / _VALIDATED
-        if path.is_file() and path.read_text().strip() == str(self._iter):
+        done = path.is_file() and path.read_text().strip() == str(self._iter)
+        barrier()  # all ranks have looked
+        if not done and is_main_process():
+            path.unlink(missing_ok=True)  # of a run that went further, or an earlier one
+        if self._iter == 0 or not due or done:
             return
         self.runner.logger.info(f'The run stopped before the validation at iteration {self._iter} was complete: '
                                 'validating first')

@@ -1,0 +1,38 @@
+"""Several processes on a machine without GPUs, which mmengine's own start does not allow."""
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+from mmengine.device import get_device
+
+
+def prepare_cpu_processes(cfg: Any, launcher: str) -> bool:
+    """Let ``Runner.from_cfg(cfg)`` run in several CPU processes (gloo). With a GPU, or one process, nothing changes.
+
+    mmengine's start asks for a GPU by rank, and hands ``device_ids`` to DistributedDataParallel, which wants none on
+    the CPU. Call this before building the Runner.
+
+    Args:
+        cfg: the config; ``model_wrapper_cfg`` is set, and ``sync_bn`` dropped: torch's SyncBatchNorm needs GPUs.
+        launcher: 'none' or 'pytorch' (torchrun).
+
+    Returns:
+        whether anything was done.
+    """
+    if launcher == 'none' or get_device() != 'cpu':
+        return False
+    if launcher != 'pytorch':
+        raise RuntimeError(f'No GPU on this machine, and launcher {launcher!r} needs one: on the CPU use --launcher '
+                           'pytorch (torchrun) or a single process')
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group('gloo')
+    os.environ.setdefault('LOCAL_RANK', '0')
+    wrapper = dict(cfg.get('model_wrapper_cfg') or dict(type='MMDistributedDataParallel', broadcast_buffers=False))
+    wrapper.setdefault('find_unused_parameters', cfg.get('find_unused_parameters', False))
+    wrapper['device_ids'] = None
+    cfg['model_wrapper_cfg'] = wrapper
+    if cfg.get('sync_bn') is not None:
+        cfg['sync_bn'] = None
+    return True
