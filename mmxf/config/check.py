@@ -1,9 +1,10 @@
 """Validation of a whole config before anything is built.
 
-Every ``type`` is looked up in the registry its place belongs to, every key is held against the constructor it goes to.
-All problems are returned at once. What cannot be known (a dict that a class unpacks by itself, keywords kept for later) is
-left alone: a correct config must pass.
+Every ``type`` is looked up in the registry its place belongs to, every key is held against the constructor it
+goes to. All problems are returned at once. What cannot be known (a dict that a class unpacks by itself,
+keywords kept for later) is left alone: a correct config must pass.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -24,12 +25,14 @@ from .errors import Problem, did_you_mean, is_misspelling, nearest
 from .locations import Locations
 from .registries import Registries
 from .runner_keys import RUNNER_KEYS
-from .signatures import Signature, described, signature_of, source_words, strings_of
+from .signatures import Signature, described, keys_taken, signature_of, source_words, strings_of
 
 Path = tuple[str, ...]
 
 
-def check_config(cfg: Any, locations: Locations | None = None, read_names: set[str] = frozenset()) -> list[Problem]:
+def check_config(
+    cfg: Any, locations: Locations | None = None, read_names: set[str] = frozenset()
+) -> list[Problem]:
     """Checks a loaded config.
 
     Args:
@@ -60,15 +63,24 @@ class Checker:
         for path, allowed in SECTIONS.items():
             self._section(path, allowed)
         sections = {
-            'model': ('MODELS',), 'data_preprocessor': ('MODELS',), 'visualizer': ('VISUALIZERS',),
-            'log_processor': ('LOG_PROCESSORS',), 'tta_model': ('MODELS',),
+            'model': ('MODELS',),
+            'data_preprocessor': ('MODELS',),
+            'visualizer': ('VISUALIZERS',),
+            'log_processor': ('LOG_PROCESSORS',),
+            'tta_model': ('MODELS',),
         }
         for key, registry in sections.items():
             supplied = {'module'} if key == 'tta_model' else set()
             if key == 'log_processor':
                 self._with_default(key, 'LogProcessor', registry)
             else:
-                self._node(self.root.get(key), (key,), registry, supplied=supplied, complete=key != 'data_preprocessor')
+                self._node(
+                    self.root.get(key),
+                    (key,),
+                    registry,
+                    supplied=supplied,
+                    complete=key != 'data_preprocessor',
+                )
         self._with_default('model_wrapper_cfg', 'MMDistributedDataParallel', ('MODEL_WRAPPERS',))
         for key in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
             for path, loader in self._each(key):
@@ -96,16 +108,21 @@ class Checker:
                 continue
             slips = [right for right in RUNNER_KEYS if right not in self.root and is_misspelling(key, right)]
             if slips:
-                self._report((key,), 'the runner has no such key, and nothing in the config reads it'
-                             + did_you_mean(key, slips))
+                self._report(
+                    (key,),
+                    'the runner has no such key, and nothing in the config reads it'
+                    + did_you_mean(key, slips),
+                )
         if 'model' not in self.root:
             return
         for group in TOGETHER:
             given = [key for key in group if self.root.get(key) is not None]
             missing = [key for key in group if key not in given]
             if given and missing:
-                self._report((given[0],), f'{", ".join(group)} come together or not at all; '
-                             f'{" and ".join(missing)} is missing')
+                self._report(
+                    (given[0],),
+                    f'{", ".join(group)} come together or not at all; {" and ".join(missing)} is missing',
+                )
 
     def _section(self, path: Path, allowed: set[str]) -> None:
         node: Any = self.root
@@ -113,7 +130,9 @@ class Checker:
             node = node.get(part) if isinstance(node, dict) else None
         for key in node if isinstance(node, dict) else ():
             if key not in allowed:
-                self._report((*path, key), f'{".".join(path)} takes {_listed(allowed)}' + did_you_mean(key, allowed))
+                self._report(
+                    (*path, key), f'{".".join(path)} takes {_listed(allowed)}' + did_you_mean(key, allowed)
+                )
 
     def _each(self, key: str) -> list[tuple[Path, Any]]:
         """The section itself, or the elements of a list of such."""
@@ -131,6 +150,7 @@ class Checker:
         if not isinstance(loader, dict):
             return
         from torch.utils.data import DataLoader
+
         scope = loader.get('_scope_')
         if 'type' not in loader:
             own = Signature()
@@ -138,10 +158,23 @@ class Checker:
             own.required = {'dataset'}
             for key in ('num_batch_per_epoch', 'disable_subprocess_warning'):
                 own.names[key] = own.names['dataset']
-            self._keys(loader, path, own, 'mmengine.runner.runner:Runner.build_dataloader', set(), set(),
-                       self.registries, complete=True)
-        registries = {'dataset': ('DATASETS',), 'sampler': ('DATA_SAMPLERS',), 'batch_sampler': ('DATA_SAMPLERS',),
-                      'collate_fn': ('FUNCTIONS',), 'worker_init_fn': ('FUNCTIONS',)}
+            self._keys(
+                loader,
+                path,
+                own,
+                'mmengine.runner.runner:Runner.build_dataloader',
+                set(),
+                set(),
+                self.registries,
+                complete=True,
+            )
+        registries = {
+            'dataset': ('DATASETS',),
+            'sampler': ('DATA_SAMPLERS',),
+            'batch_sampler': ('DATA_SAMPLERS',),
+            'collate_fn': ('FUNCTIONS',),
+            'worker_init_fn': ('FUNCTIONS',),
+        }
         for key, registry in registries.items():
             self._node(loader.get(key), (*path, key), registry, scope, complete=True)
 
@@ -153,8 +186,10 @@ class Checker:
             loop = dict(loop)
             if 'type' not in loop and key == 'train_cfg':
                 if 'by_epoch' not in loop:
-                    slip = did_you_mean('by_epoch', loop).replace("did you mean", "is it")
-                    self._report(path, "needs 'type' (EpochBasedTrainLoop or IterBasedTrainLoop) or 'by_epoch'" + slip)
+                    slip = did_you_mean('by_epoch', loop).replace('did you mean', 'is it')
+                    self._report(
+                        path, "needs 'type' (EpochBasedTrainLoop or IterBasedTrainLoop) or 'by_epoch'" + slip
+                    )
                     continue
                 default = 'EpochBasedTrainLoop' if loop.pop('by_epoch') else 'IterBasedTrainLoop'
             loop.setdefault('type', default)
@@ -176,12 +211,20 @@ class Checker:
         constructor = self.registries.find('OPTIM_WRAPPER_CONSTRUCTORS', kind, scope)
         if constructor is None:
             self._unknown_type((*path, 'constructor'), kind, 'OPTIM_WRAPPER_CONSTRUCTORS', scope)
-        if 'optimizer' not in wrapper and 'constructor' in wrapper:  # several optimizers, laid out by the constructor
+        if (
+            'optimizer' not in wrapper and 'constructor' in wrapper
+        ):  # several optimizers, laid out by the constructor
             self._walk(wrapper, path, ('OPTIM_WRAPPERS',), scope, (), None)
             return
         own = {key: value for key, value in wrapper.items() if key not in ('constructor', 'paramwise_cfg')}
-        self._node({'type': 'OptimWrapper', **own}, path, ('OPTIM_WRAPPERS',), scope, complete=True,
-                   extra={'optimizer', 'constructor', 'paramwise_cfg'})
+        self._node(
+            {'type': 'OptimWrapper', **own},
+            path,
+            ('OPTIM_WRAPPERS',),
+            scope,
+            complete=True,
+            extra={'optimizer', 'constructor', 'paramwise_cfg'},
+        )
         if 'optimizer' not in wrapper:
             self._report((*path, 'type'), "needs 'optimizer'", at_parent=True)
         paramwise = wrapper.get('paramwise_cfg')
@@ -191,36 +234,60 @@ class Checker:
         words = strings_of(constructor)
         for key, value in paramwise.items():
             if key not in words:
-                self._report((*path, 'paramwise_cfg', key), f'{described(constructor)} reads no {key!r}'
-                             + did_you_mean(key, words))
+                self._report(
+                    (*path, 'paramwise_cfg', key),
+                    f'{described(constructor)} reads no {key!r}' + did_you_mean(key, words),
+                )
             if key == 'custom_keys' and isinstance(value, dict):
                 for name, settings in value.items():
                     for setting in settings if isinstance(settings, dict) else ():
                         if setting not in words:
-                            self._report((*path, 'paramwise_cfg', key, name, setting),
-                                         f'{described(constructor)} reads no {setting!r}' + did_you_mean(setting, words))
+                            self._report(
+                                (*path, 'paramwise_cfg', key, name, setting),
+                                f'{described(constructor)} reads no {setting!r}'
+                                + did_you_mean(setting, words),
+                            )
 
     def _hooks(self) -> None:
         hooks = self.root.get('default_hooks')
         for name, hook in hooks.items() if isinstance(hooks, dict) else ():
             slips = [right for right in DEFAULT_HOOKS if right not in hooks and is_misspelling(name, right)]
             if slips:
-                self._report(('default_hooks', name), f'{name!r} would be added beside the default hooks'
-                             + did_you_mean(name, slips))
+                self._report(
+                    ('default_hooks', name),
+                    f'{name!r} would be added beside the default hooks' + did_you_mean(name, slips),
+                )
             self._node(hook, ('default_hooks', name), ('HOOKS',), hooks.get('_scope_'), complete=True)
         for path, hook in self._each('custom_hooks'):
             self._node(hook, path, ('HOOKS',), complete=True)
 
     # The general case: a dict with a type.
 
-    def _node(self, node: Any, path: Path, registries: tuple[str, ...], scope: str | None = None, *,
-              supplied: set[str] = frozenset(), extra: set[str] = frozenset(), complete: bool = False,
-              ancestors: tuple[Callable, ...] = ()) -> None:
+    def _node(
+        self,
+        node: Any,
+        path: Path,
+        registries: tuple[str, ...],
+        scope: str | None = None,
+        *,
+        supplied: set[str] = frozenset(),
+        extra: set[str] = frozenset(),
+        complete: bool = False,
+        ancestors: tuple[Callable, ...] = (),
+    ) -> None:
         """Checks a value that is built from ``registries``, and all that is inside it."""
         if isinstance(node, (list, tuple)):
             for i, item in enumerate(node):
-                self._node(item, (*path, str(i)), registries, scope, supplied=supplied, extra=extra, complete=complete,
-                           ancestors=ancestors)
+                self._node(
+                    item,
+                    (*path, str(i)),
+                    registries,
+                    scope,
+                    supplied=supplied,
+                    extra=extra,
+                    complete=complete,
+                    ancestors=ancestors,
+                )
             return
         if not isinstance(node, dict):
             return
@@ -233,6 +300,9 @@ class Checker:
             self._walk(node, path, registries, scope, ancestors, None)
             return
         where = self.registries.find_anywhere(registries, kind, scope)
+        if where is None and any(kind in strings_of(ancestor) for ancestor in ancestors):
+            self._walk(node, path, registries, scope, ancestors, None)  # a word of the owner's own
+            return
         if where is None:
             self._unknown_type((*path, 'type'), kind, registries[0], scope)
             self._walk(node, path, registries, scope, ancestors, None)
@@ -240,13 +310,23 @@ class Checker:
         registry, target = where
         if getattr(target, '__name__', '') in FOREIGN:
             return
-        layer = key in LAYER_KEYS
-        extra = {*extra, *TAKEN_OUT.get(registry, ()), *(LAYER_KEYS[key] if layer else ())}
+        layer = key in LAYER_KEYS or key.endswith('_cfg')
+        extra = {*extra, *TAKEN_OUT.get(registry, ()), *LAYER_KEYS.get(key, ())}
+        if ancestors:
+            extra |= keys_taken(ancestors[-1])
         supplied = {*supplied, *SUPPLIED.get(registry, ())}
         for ancestor in ancestors:
             supplied |= source_words(ancestor)
-        self._keys(node, path, self._signature(target, node, scope), described(target), extra, supplied,
-                   self.registries, complete=complete or (bool(ancestors) and not layer and registry == 'MODELS'))
+        self._keys(
+            node,
+            path,
+            self._signature(target, node, scope),
+            described(target),
+            extra,
+            supplied,
+            self.registries,
+            complete=complete or (bool(ancestors) and not layer and registry == 'MODELS'),
+        )
         self._walk(node, path, (registry,), scope, (*ancestors, target), target)
 
     def _signature(self, target: Callable, node: dict, scope: str | None) -> Signature:
@@ -269,8 +349,17 @@ class Checker:
         whole.typed = []
         return whole
 
-    def _keys(self, node: dict, path: Path, signature: Signature, name: str, extra: set[str], supplied: set[str],
-              registries: Registries, complete: bool) -> None:
+    def _keys(
+        self,
+        node: dict,
+        path: Path,
+        signature: Signature,
+        name: str,
+        extra: set[str],
+        supplied: set[str],
+        registries: Registries,
+        complete: bool,
+    ) -> None:
         allowed = {*signature.names, *extra, 'type', '_scope_'}
         for key in node:
             if key in allowed or not isinstance(key, str):
@@ -282,15 +371,24 @@ class Checker:
                     self._report((*path, key), f'{name} has no {key!r}' + did_you_mean(key, slips))
             else:
                 near = nearest(key, absent) and absent
-                hint = did_you_mean(key, near) if near else f'; it takes {_listed({*signature.names, *extra})}'
+                hint = (
+                    did_you_mean(key, near) if near else f'; it takes {_listed({*signature.names, *extra})}'
+                )
                 self._report((*path, key), f'{name} takes no {key!r}' + hint)
         if complete:
             for key in signature.names:
                 if key in signature.required and key not in node and key not in supplied:
                     self._report((*path, 'type'), f'{name} needs {key!r}, which is not given', at_parent=True)
 
-    def _walk(self, node: dict, path: Path, registries: tuple[str, ...], scope: str | None,
-              ancestors: tuple[Callable, ...], owner: Callable | None) -> None:
+    def _walk(
+        self,
+        node: dict,
+        path: Path,
+        registries: tuple[str, ...],
+        scope: str | None,
+        ancestors: tuple[Callable, ...],
+        owner: Callable | None,
+    ) -> None:
         """Checks the values of a dict: each in the registry that its key names, else in that of its owner."""
         for key, value in node.items():
             if key in ('type', '_scope_') or not isinstance(key, str):
@@ -305,6 +403,10 @@ class Checker:
     # Reports.
 
     def _unknown_type(self, path: Path, kind: str, registry: str, scope: str | None) -> None:
+        library = self.registries.missing_library(kind)
+        if library:
+            self._report(path, f'{kind!r}: there is no library {library!r} installed')
+            return
         shown_scope = scope or self.registries.default_scope
         near = self.registries.suggest(registry, kind, scope)
         hint = f'; did you mean {" or ".join(map(repr, near[:3]))}?' if near else ''

@@ -1,22 +1,45 @@
-"""What the places of a config say about their contents: the registry, keys that the builder adds or takes out itself."""
+"""What the places of a config say about their contents: the registry, keys that the builder adds or takes out
+itself."""
+
 from __future__ import annotations
 
 # Key -> registries in which the dict under it is looked for first.
 REGISTRY_OF_KEY = {
     'init_cfg': ('WEIGHT_INITIALIZERS',),
-    'assigner': ('TASK_UTILS',), 'initial_assigner': ('TASK_UTILS',), 'alignment_assigner': ('TASK_UTILS',),
-    'sampler': ('TASK_UTILS',), 'bbox_coder': ('TASK_UTILS',), 'anchor_generator': ('TASK_UTILS',),
-    'prior_generator': ('TASK_UTILS',), 'point_generator': ('TASK_UTILS',), 'iou_calculator': ('TASK_UTILS',),
-    'match_costs': ('TASK_UTILS',), 'matcher': ('TASK_UTILS',),
-    'transforms': ('TRANSFORMS',), 'dataset': ('DATASETS',), 'datasets': ('DATASETS',),
-    'vis_backends': ('VISBACKENDS',), 'optimizer': ('OPTIMIZERS',), 'metrics': ('METRICS',),
+    'assigner': ('TASK_UTILS',),
+    'initial_assigner': ('TASK_UTILS',),
+    'alignment_assigner': ('TASK_UTILS',),
+    'sampler': ('TASK_UTILS',),
+    'bbox_coder': ('TASK_UTILS',),
+    'anchor_generator': ('TASK_UTILS',),
+    'prior_generator': ('TASK_UTILS',),
+    'point_generator': ('TASK_UTILS',),
+    'iou_calculator': ('TASK_UTILS',),
+    'match_costs': ('TASK_UTILS',),
+    'matcher': ('TASK_UTILS',),
+    'transforms': ('TRANSFORMS',),
+    'dataset': ('DATASETS',),
+    'datasets': ('DATASETS',),
+    'vis_backends': ('VISBACKENDS',),
+    'optimizer': ('OPTIMIZERS',),
+    'metrics': ('METRICS',),
 }
 
-# Keys whose dict is built by a helper that fills in arguments from its surroundings, and the keys that helper takes out.
+# Keys whose dict is built by a helper that fills in arguments from its surroundings, and the keys that helper
+# takes out.
 LAYER_KEYS = {
-    'norm_cfg': {'requires_grad'}, 'act_cfg': set(), 'conv_cfg': {'fallback_on_stride'}, 'upsample_cfg': {'mode'},
-    'padding_cfg': set(), 'cfg': {'postfix'}, 'init_cfg': {'override'}, 'override': {'name'}, 'dropout_layer': set(),
+    'norm_cfg': {'requires_grad'},
+    'act_cfg': set(),
+    'conv_cfg': {'fallback_on_stride'},
+    'upsample_cfg': {'mode', 'scale_factor'},
+    'padding_cfg': set(),
+    'cfg': {'postfix'},
+    'init_cfg': {'override'},
+    'override': {'name'},
+    'dropout_layer': set(),
     'upsample': set(),
+    'dcn': {'fallback_on_stride'},
+    'sac': {'fallback_on_stride'},
 }
 
 # Keys whose ``type`` is no registered name.
@@ -55,8 +78,19 @@ SECTIONS = {
     ('custom_imports',): {'imports', 'allow_failed_imports'},
 }
 
-DEFAULT_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint', 'visualization')
+DEFAULT_HOOKS = (
+    'runtime_info',
+    'timer',
+    'sampler_seed',
+    'logger',
+    'param_scheduler',
+    'checkpoint',
+    'visualization',
+)
 
 # Runner arguments that come together or not at all.
-TOGETHER = (('train_dataloader', 'train_cfg', 'optim_wrapper'), ('val_dataloader', 'val_cfg', 'val_evaluator'),
-            ('test_dataloader', 'test_cfg', 'test_evaluator'))
+TOGETHER = (
+    ('train_dataloader', 'train_cfg', 'optim_wrapper'),
+    ('val_dataloader', 'val_cfg', 'val_evaluator'),
+    ('test_dataloader', 'test_cfg', 'test_evaluator'),
+)

@@ -1,4 +1,6 @@
-"""What is wrong with a config, said so that it can be mended: where it was written, what it went to, the nearest names."""
+"""What is wrong with a config, said so that it can be mended: where it was written, what it went to, the
+nearest names."""
+
 from __future__ import annotations
 
 import difflib
@@ -16,9 +18,10 @@ class Problem:
 
     Attributes:
         key: dotted path of the key, e.g. ``model.panoptic_head.num_querys``.
-        where: ``file:line`` where the key was written, ``command line``, or a file alone where the line is unknown.
-        message: what is wrong and what to do.
+        where: ``file:line`` where the key was written, ``command line``, or a file alone where the line is
+        unknown. message: what is wrong and what to do.
     """
+
     key: str
     where: str
     message: str
@@ -44,7 +47,8 @@ class ConfigError(UserError):
 
 
 def nearest(name: str, choices: Iterable[str], count: int = 3) -> list[str]:
-    """The ``count`` names most like ``name``, best first; names that differ only in case come before all others."""
+    """The ``count`` names most like ``name``, best first; names that differ only in case come before all
+    others."""
     choices = [choice for choice in dict.fromkeys(choices) if isinstance(choice, str)]
     same = [choice for choice in choices if choice.lower() == name.lower() and choice != name]
     by_lower = {choice.lower(): choice for choice in choices}
@@ -59,8 +63,9 @@ def did_you_mean(name: str, choices: Iterable[str]) -> str:
 
 
 def is_misspelling(name: str, right: str) -> bool:
-    """True when ``name`` can only be a slip of the fingers for ``right``: one or two letters of a word of five or more
-    added, missing, changed or exchanged. Strict on purpose: it decides where the signature alone cannot.
+    """True when ``name`` can only be a slip of the fingers for ``right``: one or two letters of a word of
+    five or more added, missing, changed or exchanged. Strict on purpose: it decides where the signature alone
+    cannot.
 
     A difference in digits (``loss1``, ``loss2``) is a different name, not a slip."""
     if name == right or min(len(name), len(right)) < 5 or abs(len(name) - len(right)) > 2:
@@ -71,7 +76,8 @@ def is_misspelling(name: str, right: str) -> bool:
 
 
 def edit_distance(a: str, b: str) -> int:
-    """Damerau-Levenshtein distance (optimal string alignment): insertions, deletions, changes, exchanged neighbours."""
+    """Damerau-Levenshtein distance (optimal string alignment): insertions, deletions, changes, exchanged
+    neighbours."""
     before: list[int] = []
     last = list(range(len(b) + 1))
     for i, x in enumerate(a, 1):

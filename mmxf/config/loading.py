@@ -1,4 +1,5 @@
 """Reading a config: files, overrides, references, validation."""
+
 from __future__ import annotations
 
 import os
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
 def load_config(path: str | os.PathLike, options: dict[str, Any] | None = None, check: bool = True) -> Config:
     """Reads a config as every command of mmxf reads it.
 
-    The file and its bases are merged by mmengine, then ``options`` (``{'model.head.num_queries': 50}``, as given by
-    ``--cfg-options``), then ``${...}`` references are replaced, then the whole is validated.
+    The file and its bases are merged by mmengine, then ``options`` (``{'model.head.num_queries': 50}``, as
+    given by ``--cfg-options``), then ``${...}`` references are replaced, then the whole is validated.
 
     Args:
         path: a config in mmengine's text dialect (its pure Python dialect, JSON and YAML are read, too);
@@ -51,13 +52,18 @@ def load_config(path: str | os.PathLike, options: dict[str, Any] | None = None, 
     problems += references.resolve()
     if check:
         from .check import check_config
+
         problems += check_config(cfg, locations, references.used | names_read(path))
     if problems:
         raise ConfigError(path, problems)
     for name in unread_variables(cfg, options or {}, references.used):
         import warnings
-        warnings.warn(f'--cfg-options {name}=...: nothing reads {name!r} after the file was read, so this changes nothing; '
-                      f'override the keys it was copied to, or write ${{{name}}} in the config', stacklevel=2)
+
+        warnings.warn(
+            f'--cfg-options {name}=...: nothing reads {name!r} once the file is read: this changes nothing; '
+            f'override the keys it was copied to, or write ${{{name}}} in the config',
+            stacklevel=2,
+        )
     return cfg
 
 
@@ -70,6 +76,7 @@ def config_path(path: str | os.PathLike) -> str:
     path = os.path.expanduser(str(path))
     if '::' in path:
         from mmengine.config import Config
+
         return Config._get_cfg_path(path, '')[0]
     if not os.path.isfile(path):
         folder = Path(path).parent
@@ -81,17 +88,21 @@ def config_path(path: str | os.PathLike) -> str:
 
 
 def know_packages() -> None:
-    """Lets ``_base_ = 'mmseg::...'`` find mmseg by import name; mmengine asks for a distribution of upstream's name."""
+    """Lets ``_base_ = 'mmseg::...'`` find mmseg by import name; mmengine asks for a distribution of
+    upstream's name."""
     from mmengine.config import utils
+
     for module in ('mmseg', 'mmdet'):
         utils.MODULE2PACKAGE[module] = module
 
 
 def names_read(path: str) -> set[str]:
-    """Names that the config and its bases read as variables (``lr`` in ``dict(lr=lr)``, ``x`` in ``_base_.x``)."""
+    """Names that the config and its bases read as variables (``lr`` in ``dict(lr=lr)``, ``x`` in
+    ``_base_.x``)."""
     import ast
 
     from .locations import base_files
+
     names: set[str] = set()
     for file in [path, *base_files(path)]:
         if not file.endswith('.py'):

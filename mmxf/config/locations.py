@@ -1,10 +1,11 @@
 """Where every key of a config was written.
 
-mmengine executes a config file and keeps the values only. To name file and line in a message, the files are executed a
-second time with every dict replaced by one that remembers the line of each of its keys (``TracedDict``); the dicts are
-then merged as mmengine merges them. Variables, ``**`` unpacking, loops, ``copy.deepcopy`` and ``_base_.x`` therefore need
-no special care: the lines travel with the dicts.
+mmengine executes a config file and keeps the values only. To name file and line in a message, the files are
+executed a second time with every dict replaced by one that remembers the line of each of its keys
+(``TracedDict``); the dicts are then merged as mmengine merges them. Variables, ``**`` unpacking, loops,
+``copy.deepcopy`` and ``_base_.x`` therefore need no special care: the lines travel with the dicts.
 """
+
 from __future__ import annotations
 
 import ast
@@ -62,7 +63,9 @@ class TracedDict(dict):
     __copy__ = copy
 
     def __deepcopy__(self, memo: dict) -> TracedDict:
-        return TracedDict({key: copy.deepcopy(value, memo) for key, value in self.items()}, places=dict(self.places))
+        return TracedDict(
+            {key: copy.deepcopy(value, memo) for key, value in self.items()}, places=dict(self.places)
+        )
 
     def __or__(self, other: dict) -> TracedDict:
         return TracedDict({**self, **other}, places={**self.places, **places_of(other)})
@@ -99,7 +102,11 @@ class _TraceDicts(ast.NodeTransformer):
         self.generic_visit(node)
         parts = []
         for key, value in zip(node.keys, node.values, strict=True):
-            parts.append(ast.Tuple([_line(key or value), value if key is None else ast.Dict([key], [value])], ast.Load()))
+            parts.append(
+                ast.Tuple(
+                    [_line(key or value), value if key is None else ast.Dict([key], [value])], ast.Load()
+                )
+            )
         return self._traced(node, parts)
 
     @staticmethod
@@ -121,18 +128,20 @@ def _traced_dict_maker(filename: str):
                 dict.__setitem__(result, key, value)
                 result.places[key] = places_of(part).get(key, (filename, part_line))
         return result
+
     return make
 
 
 def trace_file(filename: str | os.PathLike) -> TracedDict:
-    """Executes a config in mmengine's text dialect with all its bases and returns the merged dict with the place of each
-    key. Values are those before ``--cfg-options`` and ``${...}``.
+    """Executes a config in mmengine's text dialect with all its bases and returns the merged dict with the
+    place of each key. Values are those before ``--cfg-options`` and ``${...}``.
 
     Raises:
         whatever the config raises; ``ValueError`` for files that are not Python.
     """
     from mmengine.config import Config
     from mmengine.config.utils import RemoveAssignFromAST
+
     filename = os.path.abspath(os.path.expanduser(str(filename)))
     if not filename.endswith('.py'):
         raise ValueError(f'{filename}: only Python configs are traced')
@@ -183,11 +192,13 @@ def _substitute(value: Any, names: dict[str, str], base: dict) -> Any:
 
 def _is_code(value: Any) -> bool:
     import types
+
     return isinstance(value, (types.FunctionType, types.ModuleType))
 
 
 def merge(over: dict, under: dict) -> TracedDict:
-    """``over`` merged into a copy of ``under`` as mmengine merges a config into its base (``_delete_`` included)."""
+    """``over`` merged into a copy of ``under`` as mmengine merges a config into its base (``_delete_``
+    included)."""
     result = TracedDict(under, places=dict(places_of(under)))
     for key, value in over.items():
         place = places_of(over).get(key)
@@ -195,7 +206,9 @@ def merge(over: dict, under: dict) -> TracedDict:
         if isinstance(value, dict) and isinstance(old, dict) and not value.get('_delete_', False):
             value = merge(value, old)
         elif isinstance(value, dict) and key in result and value.get('_delete_', False):
-            value = TracedDict({k: v for k, v in value.items() if k != '_delete_'}, places=dict(places_of(value)))
+            value = TracedDict(
+                {k: v for k, v in value.items() if k != '_delete_'}, places=dict(places_of(value))
+            )
         dict.__setitem__(result, key, value)
         if place is not None:
             result.places[key] = place
@@ -207,7 +220,8 @@ class Locations:
 
     Args:
         filename: the config file.
-        traced: result of ``trace_file``, or None: then the files are searched for the word (JSON, YAML and pure Python
+        traced: result of ``trace_file``, or None: then the files are searched for the word (JSON, YAML and
+        pure Python
             configs).
     """
 
@@ -230,10 +244,13 @@ class Locations:
 
     def where(self, path: tuple[str, ...]) -> str:
         """``file:line`` of the key at ``path``, or of the nearest key around it."""
-        if any(path[:len(over)] == over for over in self.overridden):
+        if any(path[: len(over)] == over for over in self.overridden):
             return COMMAND_LINE
         # A key whose dict the command line has created only as a container for deeper keys.
-        if any(over[:len(path)] == path for over in self.overridden) and self._place(path, exact=True) is None:
+        if (
+            any(over[: len(path)] == path for over in self.overridden)
+            and self._place(path, exact=True) is None
+        ):
             return COMMAND_LINE
         file, line = self._place(path) or self._search(path)
         return f'{shown(file)}:{line}' if line else shown(file)
@@ -253,27 +270,40 @@ class Locations:
         return None if exact and found < len(path) else place
 
     def _search(self, path: tuple[str, ...]) -> Place:
-        words = [part for part in reversed(path) if not part.isdigit()]
-        for word in words[:1]:
+        word = next((part for part in reversed(path) if not part.isdigit()), None)
+        if word is not None and os.path.isfile(self.filename):
             pattern = re.compile(rf'(?<![\w.]){re.escape(word)}["\']?\s*[=:]')
-            for file in [self.filename, *self._bases(self.filename)]:
+            for file in [self.filename, *base_files(self.filename)]:
                 for number, line in enumerate(Path(file).read_text(encoding='utf-8').splitlines(), 1):
                     if pattern.search(line):
                         return file, number
         return self.filename, 0
 
-    def _bases(self, filename: str, depth: int = 0) -> list[str]:
-        """Files a pure Python config inherits from (``with read_base(): from .x import *``), nearest first."""
-        found = []
-        if depth > 8 or not filename.endswith('.py'):
-            return found
-        for node in ast.walk(ast.parse(Path(filename).read_text(encoding='utf-8'))):
-            if isinstance(node, ast.ImportFrom) and node.module and node.level:
-                folder = Path(filename).parents[node.level - 1]
-                base = folder.joinpath(*node.module.split('.')).with_suffix('.py')
-                if base.is_file():
-                    found += [str(base), *self._bases(str(base), depth + 1)]
+
+def base_files(filename: str, depth: int = 0) -> list[str]:
+    """Files that a config inherits from, in either dialect, nearest first."""
+    found: list[str] = []
+    if depth > 8 or not filename.endswith('.py'):
         return found
+    from mmengine.config import Config
+
+    filename = os.path.abspath(filename)
+    tree = ast.parse(Path(filename).read_text(encoding='utf-8'))
+    bases = [Config._get_cfg_path(base, filename)[0] for base in Config._get_base_files(filename)]
+    for node in ast.walk(tree):  # pure Python dialect: with read_base(): from .x import *
+        if isinstance(node, ast.ImportFrom) and node.module and node.level:
+            bases.append(
+                str(
+                    Path(filename)
+                    .parents[node.level - 1]
+                    .joinpath(*node.module.split('.'))
+                    .with_suffix('.py')
+                )
+            )
+    for base in bases:
+        if os.path.isfile(base):
+            found += [base, *base_files(base, depth + 1)]
+    return found
 
 
 def shown(path: str) -> str:

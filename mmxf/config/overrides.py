@@ -1,4 +1,6 @@
-"""``--cfg-options key=value``: parsing with mmengine's rules, merging, and noticing keys that nothing reads."""
+"""``--cfg-options key=value``: parsing with mmengine's rules, merging, and noticing keys that nothing
+reads."""
+
 from __future__ import annotations
 
 import difflib
@@ -11,7 +13,8 @@ from .runner_keys import RUNNER_KEYS
 
 
 def parse_options(pairs: Sequence[str] | None) -> dict[str, Any]:
-    """``['a.b=1', 'c=[1,2]']`` -> ``{'a.b': 1, 'c': [1, 2]}``, with the value syntax of mmengine's ``DictAction``.
+    """``['a.b=1', 'c=[1,2]']`` -> ``{'a.b': 1, 'c': [1, 2]}``, with the value syntax of mmengine's
+    ``DictAction``.
 
     Raises:
         UserError: for a pair without ``=`` or with unbalanced brackets.
@@ -19,6 +22,7 @@ def parse_options(pairs: Sequence[str] | None) -> dict[str, Any]:
     if not pairs:
         return {}
     from mmengine.config import DictAction
+
     options = {}
     for pair in pairs:
         key, equals, value = pair.partition('=')
@@ -34,9 +38,9 @@ def parse_options(pairs: Sequence[str] | None) -> dict[str, Any]:
 def apply_options(cfg: Any, options: dict[str, Any], locations: Locations) -> list[Problem]:
     """Merges ``options`` into the mmengine Config ``cfg`` in place and returns the keys that were wrong.
 
-    A key may add what the config does not write (``model.backbone.with_cp``): whether its class takes it is the
-    checker's to say. Wrong here: a top-level key that neither the config nor the Runner knows, a path through a value
-    that is no dict, and a new key that is a misspelling of one beside it.
+    A key may add what the config does not write (``model.backbone.with_cp``): whether its class takes it is
+    the checker's to say. Wrong here: a top-level key that neither the config nor the Runner knows, a path
+    through a value that is no dict, and a new key that is a misspelling of one beside it.
     """
     problems = []
     for key, value in options.items():
@@ -94,5 +98,6 @@ def unread_variables(cfg: Any, options: dict[str, Any], referenced: set[str]) ->
     ``${data_root}`` still sees the command line.
     """
     from .runner_keys import is_runner_key
+
     names = {key.split('.')[0] for key in options}
     return sorted(name for name in names if not is_runner_key(name) and name not in referenced)

@@ -1,9 +1,11 @@
 """``'${name}'`` in a config: one value, written in one place.
 
-A string that is only a reference becomes the value itself, type kept; inside a longer string the value is formatted.
-``${a.b.0}`` walks into dicts and lists. ``${num_classes}``, unless the config has that key, is the number of classes of
-the training data set, taken from its metainfo. References are resolved after all merging and after ``--cfg-options``.
+A string that is only a reference becomes the value itself, type kept; inside a longer string the value is
+formatted. ``${a.b.0}`` walks into dicts and lists. ``${num_classes}``, unless the config has that key, is the
+number of classes of the training data set, taken from its metainfo. References are resolved after all merging
+and after ``--cfg-options``.
 """
+
 from __future__ import annotations
 
 import copy
@@ -66,7 +68,7 @@ class References:
 
     def _named(self, name: str) -> Any:
         if name in self._open:
-            cycle = [*self._open[self._open.index(name):], name]
+            cycle = [*self._open[self._open.index(name) :], name]
             raise _Failed('the references go in a circle: ' + ' -> '.join(f'${{{item}}}' for item in cycle))
         self.used.add(name.split('.')[0])
         self._open.append(name)
@@ -89,7 +91,10 @@ class References:
                 choices = list(node) if isinstance(node, dict) else []
                 choices += ['num_classes'] if not walked else []
                 inside = f' in {".".join(walked)}' if walked else ' at the top level of the config'
-                raise _Failed(f'${{{name}}} refers to no key: there is no {part!r}{inside}' + did_you_mean(part, choices))
+                raise _Failed(
+                    f'${{{name}}} refers to no key: there is no {part!r}{inside}'
+                    + did_you_mean(part, choices)
+                )
             walked.append(part)
         return node
 
@@ -112,21 +117,32 @@ class References:
             if dataset:
                 break
         else:
-            raise _Failed('${num_classes} is the number of classes of train_dataloader.dataset, and the config has none; '
-                          'write num_classes = ... at the top level')
-        while isinstance(dataset, dict) and 'metainfo' not in dataset and ('dataset' in dataset or 'datasets' in dataset):
+            raise _Failed(
+                '${num_classes} is that of train_dataloader.dataset, and the config has none; '
+                'write num_classes = ... at the top level'
+            )
+        while (
+            isinstance(dataset, dict)
+            and 'metainfo' not in dataset
+            and ('dataset' in dataset or 'datasets' in dataset)
+        ):
             dataset = dataset['dataset'] if 'dataset' in dataset else dataset['datasets'][0]
         metainfo = self._finished(dataset.get('metainfo')) or {}
         classes = metainfo.get('classes') if isinstance(metainfo, dict) else None
         if classes is None:
             from .registries import Registries
-            found = Registries(dict.get(self.root, 'default_scope')).find('DATASETS', dataset.get('type'),
-                                                                         dataset.get('_scope_'))
+
+            found = Registries(dict.get(self.root, 'default_scope')).find(
+                'DATASETS', dataset.get('type'), dataset.get('_scope_')
+            )
             classes = (getattr(found, 'METAINFO', None) or {}).get('classes')
         if isinstance(classes, str):  # mmengine: a file with one class a line
             from mmengine.fileio import list_from_file
+
             classes = list_from_file(classes)
         if classes is None:
-            raise _Failed(f'${{num_classes}}: the data set {dataset.get("type")!r} names no classes; give it '
-                          "metainfo=dict(classes=...), or write num_classes = ... at the top level")
+            raise _Failed(
+                f'${{num_classes}}: the data set {dataset.get("type")!r} names no classes; give it '
+                'metainfo=dict(classes=...), or write num_classes = ... at the top level'
+            )
         return len(classes)

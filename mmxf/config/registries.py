@@ -1,4 +1,6 @@
-"""Finding the class that a ``type`` of a config names, with mmengine's rules of scope, and the names near a wrong one."""
+"""Finding the class that a ``type`` of a config names, with mmengine's rules of scope, and the names near a
+wrong one."""
+
 from __future__ import annotations
 
 import importlib
@@ -9,16 +11,37 @@ from typing import Any
 from .errors import nearest
 
 # Registries in which a type is looked for when its place says nothing, in this order.
-FALLBACK = ('MODELS', 'TASK_UTILS', 'TRANSFORMS', 'DATASETS', 'METRICS', 'HOOKS', 'DATA_SAMPLERS', 'WEIGHT_INITIALIZERS',
-            'OPTIMIZERS', 'OPTIM_WRAPPERS', 'PARAM_SCHEDULERS', 'VISUALIZERS', 'VISBACKENDS', 'LOOPS', 'FUNCTIONS',
-            'LOG_PROCESSORS', 'EVALUATOR', 'MODEL_WRAPPERS', 'OPTIM_WRAPPER_CONSTRUCTORS', 'INFERENCERS', 'RUNNERS',
-            'STRATEGIES')
+FALLBACK = (
+    'MODELS',
+    'TASK_UTILS',
+    'TRANSFORMS',
+    'DATASETS',
+    'METRICS',
+    'HOOKS',
+    'DATA_SAMPLERS',
+    'WEIGHT_INITIALIZERS',
+    'OPTIMIZERS',
+    'OPTIM_WRAPPERS',
+    'PARAM_SCHEDULERS',
+    'VISUALIZERS',
+    'VISBACKENDS',
+    'LOOPS',
+    'FUNCTIONS',
+    'LOG_PROCESSORS',
+    'EVALUATOR',
+    'MODEL_WRAPPERS',
+    'OPTIM_WRAPPER_CONSTRUCTORS',
+    'INFERENCERS',
+    'RUNNERS',
+    'STRATEGIES',
+)
 # Libraries asked, when they are installed, for a name that the config's own scope does not have.
 NEIGHBOURS = ('mmxf', 'mmdet', 'mmseg')
 
 
 class Registries:
-    """mmengine's root registries seen from a default scope. A library is imported when a scope or prefix names it.
+    """mmengine's root registries seen from a default scope. A library is imported when a scope or prefix
+    names it.
 
     Args:
         default_scope: the config's ``default_scope``; None is mmengine's.
@@ -27,9 +50,19 @@ class Registries:
     def __init__(self, default_scope: str | None) -> None:
         import mmengine.registry.root as root
 
-        # mmcv registers layers and transforms in mmengine's registries; every class that builds them imports these.
-        for module in ('mmengine.runner', 'mmengine.optim', 'mmengine.visualization', 'mmengine.evaluator',
-                       'mmengine.dataset', 'mmengine.hooks', 'mmengine.model', 'mmcv.cnn', 'mmcv.transforms'):
+        # mmcv registers layers and transforms in mmengine's registries; every class that builds them imports
+        # these.
+        for module in (
+            'mmengine.runner',
+            'mmengine.optim',
+            'mmengine.visualization',
+            'mmengine.evaluator',
+            'mmengine.dataset',
+            'mmengine.hooks',
+            'mmengine.model',
+            'mmcv.cnn',
+            'mmcv.transforms',
+        ):
             if importlib.util.find_spec(module.split('.')[0]):
                 importlib.import_module(module)
         self.default_scope = default_scope or 'mmengine'
@@ -37,13 +70,15 @@ class Registries:
         self._memory: dict[tuple, Any] = {}
 
     def registry(self, name: str, scope: str | None = None):
-        """The registry ``name`` (e.g. ``'MODELS'``) of ``scope``, or mmengine's own when that library has none."""
+        """The registry ``name`` (e.g. ``'MODELS'``) of ``scope``, or mmengine's own when that library has
+        none."""
         scope = scope or self.default_scope
         root = self._root[name]
         if scope == root.scope:
             return root
         self._import(scope)
-        return root._search_child(scope) or root
+        child = root._search_child(scope)
+        return root if child is None else child  # an empty registry is falsy
 
     @staticmethod
     def _import(scope: str) -> bool:
@@ -77,13 +112,16 @@ class Registries:
             self._import(prefix)
         elif rest:
             return _by_path(kind)
+        registry.import_from_location()  # outside the try below: a library that fails to import must say so
         try:
             found = registry.get(kind)
         except RuntimeError:  # "Failed to get": the name is an import path that does not exist
             found = None
         return found if callable(found) else None
 
-    def find_anywhere(self, names: tuple[str, ...], kind: Any, scope: str | None = None) -> tuple[str, Callable] | None:
+    def find_anywhere(
+        self, names: tuple[str, ...], kind: Any, scope: str | None = None
+    ) -> tuple[str, Callable] | None:
         """``find`` in ``names`` first and then in every other registry; which one it was, and the class."""
         for name in dict.fromkeys((*names, *FALLBACK)):
             found = self.find(name, kind, scope)
@@ -101,8 +139,14 @@ class Registries:
             registry = registry.parent
         return result
 
+    def missing_library(self, kind: str) -> str | None:
+        """The prefix of ``kind`` when no such library is installed."""
+        prefix, dot, _ = kind.partition('.')
+        return prefix if dot and importlib.util.find_spec(prefix) is None else None
+
     def suggest(self, name: str, kind: str, scope: str | None = None) -> list[str]:
-        """Right names near a wrong one, with the prefix that they need, e.g. ``['mmdet.ResNet']`` for ``'ResNet'``."""
+        """Right names near a wrong one, with the prefix that they need, e.g. ``['mmdet.ResNet']`` for
+        ``'ResNet'``."""
         prefix, _, bare = kind.rpartition('.')
         if prefix and '.' not in prefix and self._import(prefix):
             own = self._root[name]._search_child(prefix)
@@ -136,6 +180,7 @@ class Registries:
 def _by_path(path: str) -> Callable | None:
     """The object at an import path such as ``torch.optim.AdamW`` or ``mmengine.model.BaseModel``."""
     from mmengine.utils import get_object_from_string
+
     prefix = path.split('.')[0]
     if importlib.util.find_spec(prefix) is None:
         return None

@@ -1,16 +1,17 @@
-"""Which keys a class takes: its constructor's signature, followed through ``**kwargs`` to where they really go.
+"""Which keys a class takes: its constructor's signature, followed through ``**kwargs`` to where they go.
 
-``def __init__(self, a, **kwargs): super().__init__(b=1, **kwargs)`` takes ``a`` and what the parent takes except ``b``;
-``self.cfg = dict(type=resize_type, **kwargs)`` takes what the class named by ``resize_type`` takes. Only where keywords
-end somewhere that cannot be known is a signature ``open``.
+``def __init__(self, a, **kwargs): super().__init__(b=1, **kwargs)`` takes ``a`` and what the parent takes
+except ``b``; ``self.cfg = dict(type=resize_type, **kwargs)`` takes what the class named by ``resize_type``
+takes. Only where keywords end somewhere that cannot be known is a signature ``open``.
 """
+
 from __future__ import annotations
 
 import ast
 import functools
 import inspect
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +29,7 @@ class Signature:
         typed: (name of a parameter whose value is a ``type``) for keywords that go to the class it names.
         defaults: default values, where known.
     """
+
     names: dict[str, inspect.Parameter] = field(default_factory=dict)
     required: set[str] = field(default_factory=set)
     open: bool = False
@@ -47,7 +49,7 @@ class Signature:
         self.typed += other.typed
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def signature_of(target: Callable) -> Signature:
     """The keywords that ``target`` (class, function or partial) takes."""
     if isinstance(target, functools.partial):
@@ -55,7 +57,7 @@ def signature_of(target: Callable) -> Signature:
         result = Signature(open=inner.open, typed=inner.typed)
         result.add(inner, set())
         result.required -= set(target.keywords)
-        for name in list(result.names)[:len(target.args)]:
+        for name in list(result.names)[: len(target.args)]:
             del result.names[name]
             result.required.discard(name)
         return result
@@ -65,13 +67,14 @@ def signature_of(target: Callable) -> Signature:
 
 
 def _constructor(cls: type, mro: tuple[type, ...]) -> Signature:
-    """Signature of the first ``__init__`` in ``mro`` (the tail of ``cls.__mro__`` that a super() call sees)."""
+    """Signature of the first ``__init__`` in ``mro`` (the tail of ``cls.__mro__`` that a super() call
+    sees)."""
     for index, owner in enumerate(mro):
         if '__init__' not in vars(owner):
             continue
         if owner is object or (owner.__module__ == 'torch.nn.modules.module' and owner.__name__ == 'Module'):
             return Signature()
-        rest = mro[index + 1:]
+        rest = mro[index + 1 :]
 
         def follow(call: ast.Call, owner=owner, rest=rest) -> Signature | None:
             return _super_call(call, cls, owner, rest)
@@ -81,7 +84,8 @@ def _constructor(cls: type, mro: tuple[type, ...]) -> Signature:
 
 
 def _super_call(call: ast.Call, cls: type, owner: type, rest: tuple[type, ...]) -> Signature | None:
-    """Signature behind ``super().__init__(...)``, ``super(X, self).__init__`` or ``Parent.__init__(self, ...)``."""
+    """Signature behind ``super().__init__(...)``, ``super(X, self).__init__`` or ``Parent.__init__(self,
+    ...)``."""
     function = call.func
     if not (isinstance(function, ast.Attribute) and function.attr == '__init__'):
         return None
@@ -90,7 +94,7 @@ def _super_call(call: ast.Call, cls: type, owner: type, rest: tuple[type, ...]) 
         if holder.args and isinstance(holder.args[0], ast.Name) and holder.args[0].id != owner.__name__:
             named = [i for i, base in enumerate(cls.__mro__) if base.__name__ == holder.args[0].id]
             if named:
-                rest = cls.__mro__[named[0] + 1:]
+                rest = cls.__mro__[named[0] + 1 :]
         return _without_positional(_constructor(cls, rest), call, skip=0)
     if isinstance(holder, ast.Name):
         for base in cls.__mro__:
@@ -102,7 +106,7 @@ def _super_call(call: ast.Call, cls: type, owner: type, rest: tuple[type, ...]) 
 def _without_positional(signature: Signature, call: ast.Call, skip: int) -> Signature:
     """Drops the parameters that the call fills by position (``skip`` of them are ``self``)."""
     given = [arg for arg in call.args if not isinstance(arg, ast.Starred)][skip:]
-    taken = set(list(signature.names)[:len(given)])
+    taken = set(list(signature.names)[: len(given)])
     result = Signature(open=signature.open, typed=list(signature.typed))
     result.add(signature, taken)
     return result
@@ -110,6 +114,8 @@ def _without_positional(signature: Signature, call: ast.Call, skip: int) -> Sign
 
 def _function(function: Any, follow: Callable[[ast.Call], Signature | None], drop_first: bool) -> Signature:
     result = Signature()
+    for name in _deprecated_names(function):
+        _name(name, result)
     function = inspect.unwrap(function)
     try:
         parameters = list(inspect.signature(function).parameters.values())
@@ -121,7 +127,9 @@ def _function(function: Any, follow: Callable[[ast.Call], Signature | None], dro
     for parameter in parameters:
         if parameter.kind is parameter.VAR_KEYWORD:
             keywords = parameter.name
-        elif parameter.kind is not parameter.VAR_POSITIONAL and parameter.kind is not parameter.POSITIONAL_ONLY:
+        elif (
+            parameter.kind is not parameter.VAR_POSITIONAL and parameter.kind is not parameter.POSITIONAL_ONLY
+        ):
             result.names[parameter.name] = parameter
             if parameter.default is EMPTY:
                 result.required.add(parameter.name)
@@ -132,8 +140,9 @@ def _function(function: Any, follow: Callable[[ast.Call], Signature | None], dro
     return result
 
 
-def _follow_keywords(function: Any, keywords: str, follow: Callable[[ast.Call], Signature | None],
-                     result: Signature) -> None:
+def _follow_keywords(
+    function: Any, keywords: str, follow: Callable[[ast.Call], Signature | None], result: Signature
+) -> None:
     """Adds to ``result`` what becomes of ``**keywords`` in the body of ``function``."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
@@ -145,12 +154,21 @@ def _follow_keywords(function: Any, keywords: str, follow: Callable[[ast.Call], 
         if isinstance(node, ast.Call):
             accounted |= _follow_call(node, keywords, follow, function, result)
         elif isinstance(node, ast.Dict):  # dict(type=..., **kwargs) written with braces
-            spread = [v for k, v in zip(node.keys, node.values, strict=True) if k is None and _is(v, keywords)]
-            kind = [v for k, v in zip(node.keys, node.values, strict=True)
-                    if isinstance(k, ast.Constant) and k.value == 'type']
+            spread = [
+                v for k, v in zip(node.keys, node.values, strict=True) if k is None and _is(v, keywords)
+            ]
+            kind = [
+                v
+                for k, v in zip(node.keys, node.values, strict=True)
+                if isinstance(k, ast.Constant) and k.value == 'type'
+            ]
             if spread and _typed(kind[0] if kind else None, result):
                 accounted |= {id(v) for v in spread}
-        elif isinstance(node, ast.Subscript) and _is(node.value, keywords) and isinstance(node.slice, ast.Constant):
+        elif (
+            isinstance(node, ast.Subscript)
+            and _is(node.value, keywords)
+            and isinstance(node.slice, ast.Constant)
+        ):
             _name(node.slice.value, result)
             accounted.add(id(node.value))
         elif isinstance(node, ast.Compare) and isinstance(node.left, ast.Constant):
@@ -163,8 +181,13 @@ def _follow_keywords(function: Any, keywords: str, follow: Callable[[ast.Call], 
         result.open = True  # swallowed silently, or kept for somewhere else
 
 
-def _follow_call(call: ast.Call, keywords: str, follow: Callable[[ast.Call], Signature | None], function: Any,
-                 result: Signature) -> set[int]:
+def _follow_call(
+    call: ast.Call,
+    keywords: str,
+    follow: Callable[[ast.Call], Signature | None],
+    function: Any,
+    result: Signature,
+) -> set[int]:
     """Handles one call that mentions the keywords; returns the ids of the mentions understood."""
     spread = [k.value for k in call.keywords if k.arg is None and _is(k.value, keywords)]
     if spread:
@@ -183,12 +206,26 @@ def _follow_call(call: ast.Call, keywords: str, follow: Callable[[ast.Call], Sig
         return {id(v) for v in spread}
     attribute = call.func
     if isinstance(attribute, ast.Attribute) and _is(attribute.value, keywords):
-        if attribute.attr in ('get', 'pop', 'setdefault') and call.args and isinstance(call.args[0], ast.Constant):
+        if (
+            attribute.attr in ('get', 'pop', 'setdefault')
+            and call.args
+            and isinstance(call.args[0], ast.Constant)
+        ):
             _name(call.args[0].value, result)
             return {id(attribute.value)}
         if attribute.attr == 'update' and not call.args:
             return {id(attribute.value)}
     return set()
+
+
+def _deprecated_names(function: Any) -> list[str]:
+    """Old names that mmengine's ``deprecated_api_warning`` around the function still takes."""
+    code = getattr(function, '__code__', None)
+    if code is None or not function.__closure__:
+        return []
+    variables = dict(zip(code.co_freevars, function.__closure__, strict=True))
+    names = variables['name_dict'].cell_contents if 'name_dict' in variables else {}
+    return list(names)
 
 
 def _is(node: ast.AST, name: str) -> bool:
@@ -211,37 +248,52 @@ def _typed(kind: ast.expr | None, result: Signature) -> bool:
     return False
 
 
-@functools.lru_cache(maxsize=None)
-def source_words(target: Callable) -> frozenset[str]:
-    """Every identifier and string in the source of a class and its bases (or of a function): what it can possibly name."""
-    words: set[str] = set()
+def _trees(target: Callable) -> Iterator[ast.AST]:
+    """Syntax trees of a class and its bases (torch's and Python's own left out), or of a function."""
     for part in target.__mro__ if inspect.isclass(target) else (target,):
         if getattr(part, '__module__', '').split('.')[0] in ('torch', 'builtins'):
             continue
         try:
-            tree = ast.parse(textwrap.dedent(inspect.getsource(part)))
+            yield ast.parse(textwrap.dedent(inspect.getsource(part)))
         except (OSError, TypeError, SyntaxError):
             continue
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isidentifier():
-                words.add(node.value)
-            elif isinstance(node, ast.keyword) and node.arg:
-                words.add(node.arg)
-    return frozenset(words)
 
 
-@functools.lru_cache(maxsize=None)
+def _word(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isidentifier()
+
+
+@functools.cache
 def strings_of(target: Callable) -> frozenset[str]:
-    """Every string in the source of a class and its bases that could be a key it reads."""
-    words: set[str] = set()
-    for part in target.__mro__ if inspect.isclass(target) else (target,):
-        try:
-            tree = ast.parse(textwrap.dedent(inspect.getsource(part)))
-        except (OSError, TypeError, SyntaxError):
-            continue
-        words |= {node.value for node in ast.walk(tree)
-                  if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isidentifier()}
-    return frozenset(words)
+    """Every string in the source of ``target`` that could be a name: the keys and kinds that it can possibly
+    read."""
+    return frozenset(node.value for tree in _trees(target) for node in ast.walk(tree) if _word(node))
+
+
+@functools.cache
+def source_words(target: Callable) -> frozenset[str]:
+    """``strings_of`` and the keywords of all calls: the arguments that ``target`` can possibly hand to its
+    parts."""
+    keywords = {
+        node.arg for tree in _trees(target) for node in ast.walk(tree) if isinstance(node, ast.keyword)
+    }
+    return strings_of(target) | (keywords - {None})
+
+
+@functools.cache
+def keys_taken(target: Callable) -> frozenset[str]:
+    """Keys that ``target`` reads from or takes out of the dicts of its parts:
+    ``loss.pop('bg_cls_weight')``."""
+    return frozenset(
+        node.args[0].value
+        for tree in _trees(target)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in ('pop', 'get')
+        and node.args
+        and _word(node.args[0])
+    )
 
 
 def described(target: Callable) -> str:

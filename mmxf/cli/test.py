@@ -1,0 +1,143 @@
+"""``mmxf test CONFIG CHECKPOINT`` and ``tools/test.py``: evaluates a model."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from ._session import add_session_arguments, existing_file, open_session, run_session
+
+SUMMARY = 'Evaluate a checkpoint'
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Arguments as in OpenMMLab's tools/test.py."""
+    parser = argparse.ArgumentParser(description="Evaluate a checkpoint on a config's test set.")
+    parser.add_argument('config', metavar='CONFIG', help='config file')
+    parser.add_argument('checkpoint', metavar='CHECKPOINT', help='checkpoint file')
+    parser.add_argument(
+        '--out', metavar='FILE', help='.json: write the metrics there; .pkl: write the predictions there'
+    )
+    parser.add_argument(
+        '--show-dir', metavar='DIR', help='draw image, ground truth and prediction of each image into DIR'
+    )
+    parser.add_argument(
+        '--tta', action='store_true', help="test-time augmentation: the config's tta_model and tta_pipeline"
+    )
+    add_session_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command; 0 when all went well, 1 after a plain error."""
+    return run_session(run, parse_args(argv))
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Tests; returns the metrics."""
+    from ._session import build_runner
+
+    cfg = open_session(args)
+    apply_arguments(cfg, args)
+    runner = build_runner(cfg)
+    if args.out and not args.out.endswith('.json'):
+        runner.test_evaluator.metrics.append(prediction_dump(args.out))
+    metrics = runner.test()
+    if args.out and args.out.endswith('.json') and runner.rank == 0:
+        write_metrics(metrics, args.out)
+        runner.logger.info(f'metrics in {args.out}')
+    return metrics
+
+
+def apply_arguments(cfg: Any, args: argparse.Namespace) -> None:
+    """Writes the flags of ``test`` into the config.
+
+    Raises:
+        UserError: when the config lacks what a flag needs, or the checkpoint is not there.
+    """
+    from mmxf.config import UserError
+
+    missing = [key for key in ('test_dataloader', 'test_cfg', 'test_evaluator') if cfg.get(key) is None]
+    if missing:
+        raise UserError(f'{args.config} has no {" and no ".join(missing)}: it cannot be tested')
+    if args.out and not args.out.endswith(('.json', '.pkl', '.pickle')):
+        raise UserError(f'--out {args.out}: the name must end in .json (metrics) or .pkl (predictions)')
+    cfg.load_from, cfg.resume = existing_file(args.checkpoint, 'checkpoint'), False
+    if args.show_dir:
+        draw_into(cfg, args.show_dir)
+    if args.tta:
+        use_tta(cfg, args.config)
+
+
+def use_tta(cfg: Any, name: str) -> None:
+    """Wraps the model in ``tta_model`` and reads the test images through ``tta_pipeline``.
+
+    Raises:
+        UserError: when the config has none.
+    """
+    from mmengine.config import ConfigDict
+
+    from mmxf.config import UserError
+
+    missing = [key for key in ('tta_model', 'tta_pipeline') if cfg.get(key) is None]
+    if missing:
+        raise UserError(f'--tta: {name} has no {" and no ".join(missing)}')
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+    dataset = cfg.test_dataloader.dataset
+    while 'pipeline' not in dataset and 'dataset' in dataset:
+        dataset = dataset.dataset
+    dataset.pipeline = cfg.tta_pipeline
+
+
+def draw_into(cfg: Any, folder: str) -> None:
+    """Makes the run draw every test image into ``folder``: with the config's own hook where that is mmdet's
+    or mmseg's, else with PanopticVisualizationHook."""
+    folder = os.path.abspath(folder)
+    hooks = dict(cfg.get('default_hooks') or {})
+    kind = str((hooks.get('visualization') or {}).get('type', ''))
+    if kind.endswith('DetVisualizationHook'):
+        hooks['visualization'].update(draw=True, test_out_dir=folder)
+    elif kind.endswith('SegVisualizationHook'):
+        hooks['visualization'].update(draw=True)
+        cfg.visualizer['save_dir'] = folder
+    else:
+        hooks = {name: hook for name, hook in hooks.items() if not _draws_panoptic(hook)}
+        custom = [hook for hook in cfg.get('custom_hooks') or [] if not _draws_panoptic(hook)]
+        cfg.custom_hooks = [
+            *custom,
+            {'type': 'mmxf.PanopticVisualizationHook', 'out_dir': folder, 'num_samples': -1},
+        ]
+    cfg.default_hooks = hooks
+
+
+def _draws_panoptic(hook: Any) -> bool:
+    return isinstance(hook, dict) and str(hook.get('type', '')).endswith('PanopticVisualizationHook')
+
+
+def prediction_dump(path: str) -> Any:
+    """The metric that writes all predictions into a pickle; masks run-length encoded where mmdet is in
+    use."""
+    if 'mmdet' in sys.modules:
+        from mmdet.evaluation import DumpDetResults
+
+        return DumpDetResults(out_file_path=path)
+    from mmengine.evaluator import DumpResults
+
+    return DumpResults(out_file_path=path)
+
+
+def write_metrics(metrics: dict[str, Any], path: str) -> None:
+    """Metrics as JSON, whole or not at all."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(target.name + '.part')
+    part.write_text(json.dumps(metrics, indent=2, default=_plain) + '\n')
+    part.replace(target)
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, 'tolist') else str(value)

@@ -1,0 +1,111 @@
+"""``mmxf train CONFIG`` and ``tools/train.py CONFIG``: trains a model."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ._session import add_session_arguments, existing_file, open_session, run_session
+
+SUMMARY = 'Train a model'
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Arguments as in OpenMMLab's tools/train.py, and a few more."""
+    parser = argparse.ArgumentParser(
+        description='Train a model from a config file; the config is checked first.'
+    )
+    parser.add_argument('config', metavar='CONFIG', help='config file')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help="continue exactly: from CHECKPOINT, or without one from the last in the run's folder",
+    )
+    parser.add_argument('--amp', action='store_true', help='automatic mixed precision (needs a GPU)')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate linearly from auto_scale_lr.base_batch_size to the real batch size',
+    )
+    parser.add_argument('--no-validate', action='store_true', help='no validation during training')
+    parser.add_argument('--seed', type=int, help='seed of all random numbers')
+    parser.add_argument('--deterministic', action='store_true', help='deterministic GPU kernels (slower)')
+    add_session_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command; 0 when the training has ended well, 1 after a plain error."""
+    return run_session(run, parse_args(argv))
+
+
+def run(args: argparse.Namespace) -> Any:
+    """Trains; returns the Runner."""
+    from ._session import build_runner
+
+    cfg = open_session(args)
+    apply_arguments(cfg, args)
+    from ._banner import BannerHook
+
+    runner = build_runner(cfg)
+    runner.register_hook(BannerHook())
+    runner.train()
+    return runner
+
+
+def apply_arguments(cfg: Any, args: argparse.Namespace) -> None:
+    """Writes the flags of ``train`` into the config.
+
+    Raises:
+        UserError: when the config lacks what a flag needs, or the checkpoint to resume from is not there.
+    """
+    from mmxf.config import UserError
+
+    missing = [key for key in ('train_dataloader', 'train_cfg', 'optim_wrapper') if cfg.get(key) is None]
+    if missing:
+        raise UserError(f'{args.config} has no {" and no ".join(missing)}: it cannot be trained')
+    if args.amp:
+        use_amp(cfg)
+    if args.auto_scale_lr:
+        if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
+            raise UserError(
+                '--auto-scale-lr needs auto_scale_lr = dict(base_batch_size=N) in the config: the batch size '
+                'that its learning rate was chosen for'
+            )
+        cfg.auto_scale_lr.enable = True
+    if args.no_validate:
+        cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
+    randomness = dict(cfg.get('randomness') or {'seed': None})
+    if args.seed is not None:
+        randomness['seed'] = args.seed
+    if args.deterministic:
+        randomness['deterministic'] = True
+    cfg.randomness = randomness
+    if args.resume == 'auto':
+        cfg.resume, cfg.load_from = True, None
+    elif args.resume:
+        cfg.resume, cfg.load_from = True, existing_file(args.resume, 'checkpoint')
+
+
+def use_amp(cfg: Any) -> None:
+    """Turns the config's optimizer wrapper into an AmpOptimWrapper.
+
+    Raises:
+        UserError: without a GPU, or with a wrapper of another kind.
+    """
+    import torch
+
+    from mmxf.config import UserError
+
+    if not torch.cuda.is_available():
+        raise UserError('--amp needs a GPU; leave it out to train in float32 on the CPU')
+    kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
+    if kind == 'AmpOptimWrapper':
+        print('note: the config uses AmpOptimWrapper already')
+        return
+    if kind != 'OptimWrapper':
+        raise UserError(f'--amp replaces OptimWrapper by AmpOptimWrapper; the config has {kind!r}')
+    cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
