@@ -9,6 +9,7 @@ config.
 """
 
 import json
+import os.path as osp
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -114,10 +115,10 @@ class PanopticDataset(BaseDataset):
             png, of_image = segments.pop(image['id'], (None, None))
             info = dict(
                 img_id=image['id'],
-                img_path=f'{self.data_prefix["img"]}/{self.image_file(image)}',
+                img_path=osp.join(self.data_prefix['img'], self.image_file(image)),
                 height=image['height'],
                 width=image['width'],
-                seg_map_path=f'{seg_dir}/{png}' if png and seg_dir else None,
+                seg_map_path=osp.join(seg_dir, png) if png and seg_dir else None,
             )
             if of_image is not None:
                 info['segments'] = of_image

@@ -24,7 +24,7 @@ def check_metainfo(metainfo: Mapping, owner: str) -> dict:
     if not metainfo.get('classes'):
         raise ValueError(
             f"{owner}: metainfo has no 'classes'. Give metainfo=dict(classes=(...), "
-            'thing_classes=(...)) in the dataset config. To print one from the categories of an annotation file: '
+            'thing_classes=(...)) in the dataset config. To print that of an annotation file: '
             'python -c "from mmxf.datasets import read_metainfo; print(read_metainfo(\'ANN.json\'))"'
         )
     classes = tuple(metainfo['classes'])
@@ -89,7 +89,7 @@ def map_categories(categories: Sequence[Mapping], metainfo: Mapping, ann_file: s
                 f'twice in the file: {sorted({n for n in names if names.count(n) > 1})}.\n'
                 f'The file has {len(names)} categories: {names}\n'
                 f'metainfo has {len(classes)} classes: {classes}\n'
-                'Set metainfo=dict(classes=..., thing_classes=...) of the dataset in the config to those of it'
+                'Set metainfo=dict(classes=..., thing_classes=...) of the dataset in the config accordingly'
             )
     else:
         ids = sorted(c['id'] for c in categories)

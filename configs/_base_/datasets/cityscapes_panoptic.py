@@ -1,4 +1,5 @@
-# Cityscapes panoptic, with large-scale jitter and panoptic copy-paste. The paper's root config sets image_size = (height, width).
+# Cityscapes panoptic, with large-scale jitter and panoptic copy-paste.
+# The paper's root config sets image_size = (height, width).
 data_root = 'data/cityscapes/'
 backend_args = None
 
@@ -21,8 +22,8 @@ train_pipeline = [
         dict(type='LargeScaleJitter', size='${image_size}', scale_range=(0.25, 1.0)),
         *color_and_flip,
     ]),
-    # Samples without a segment or with at most 4096 labelled pixels (of 257x513) are drawn again.
-    dict(type='PackPanopticInputs', mask_stride=4, min_labelled=4096),
+    # Drawn again: samples without a segment, or with at most 4096 labelled pixels of the 257x513 at crop 1025x2049.
+    dict(type='PackPanopticInputs', mask_stride=4, min_labelled=4096 / (257 * 513)),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile', backend_args=backend_args),

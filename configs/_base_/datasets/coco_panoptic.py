@@ -1,4 +1,5 @@
-# COCO panoptic, with large-scale jitter and panoptic copy-paste. The paper's root config sets image_size = (height, width).
+# COCO panoptic, with large-scale jitter and panoptic copy-paste.
+# The paper's root config sets image_size = (height, width).
 data_root = 'data/coco/'
 backend_args = None
 
@@ -21,8 +22,8 @@ train_pipeline = [
         dict(type='LargeScaleJitter', size='${image_size}', scale_range=(0.1, 1.0)),
         *color_and_flip,
     ]),
-    # Samples without a segment or with at most 4096 labelled pixels (of 321x321) are drawn again.
-    dict(type='PackPanopticInputs', mask_stride=4, min_labelled=4096),
+    # Drawn again: samples without a segment, or with at most 4096 labelled pixels of the 321x321 at crop 1281x1281.
+    dict(type='PackPanopticInputs', mask_stride=4, min_labelled=4096 / 321**2),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile', backend_args=backend_args),

@@ -22,10 +22,6 @@ from .pixels import contiguous, lookup
 
 # How many files with unlisted segments each process warns of.
 _WARNINGS = 10
-# Size of the labelled part of a nearly empty sample, at most: a share of the targets' pixels. With the
-# official 4096 pixels it leaves the official rule at the official sizes (4096 of 321x321 are 4.0%) and makes
-# sense at small ones.
-_NEARLY_EMPTY = 0.04
 
 
 @TRANSFORMS.register_module()
@@ -149,15 +145,15 @@ class PackPanopticInputs(BaseTransform):
     Args:
         mask_stride: Stride of the targets.
         min_labelled: A sample whose targets have no segment, or at most this many labelled pixels, makes the
-            pipeline return None, on which the dataset draws another (official: 4096). At most 4% of the
-            target's pixels, so that small images are measured by the same yardstick. 0 keeps every sample.
+            pipeline return None, on which the dataset draws another. A number of pixels (an int), or a share
+            of the targets' pixels (a float below 1). 0 keeps every sample. kMaX-DeepLab: 4096 of 321x321.
         meta_keys: What of the sample's description goes along.
     """
 
     def __init__(
         self,
         mask_stride: int = 4,
-        min_labelled: int = 0,
+        min_labelled: int | float = 0,
         meta_keys: tuple[str, ...] = (
             'img_id',
             'img_path',
@@ -170,10 +166,10 @@ class PackPanopticInputs(BaseTransform):
             'sample_idx',
         ),
     ):
-        if mask_stride < 1 or min_labelled < 0:
+        if mask_stride < 1 or min_labelled < 0 or (isinstance(min_labelled, float) and min_labelled >= 1):
             raise ValueError(
                 f'PackPanopticInputs: mask_stride={mask_stride} must be at least 1 and '
-                f'min_labelled={min_labelled} not negative'
+                f'min_labelled={min_labelled} a number of pixels (int) or a share below 1 (float)'
             )
         # Here and not at the top: mmdet takes seconds to import.
         from mmdet.structures import DetDataSample
@@ -189,15 +185,23 @@ class PackPanopticInputs(BaseTransform):
             index, labels, labelled = pack_segments(
                 results['gt_seg_map'][:: self.mask_stride, :: self.mask_stride], results['segments_info']
             )
-            if self.min_labelled and (
-                len(labels) == 0 or labelled <= min(self.min_labelled, _NEARLY_EMPTY * index.size)
-            ):
+            if self.min_labelled and (len(labels) == 0 or labelled <= self._fewest(index.size)):
                 return None
             sample.gt_instances = InstanceData(labels=torch.from_numpy(labels))
             sample.gt_panoptic_index = PixelData(data=torch.from_numpy(index)[None])
         if results.get('real_pixel_mask') is not None:
             sample.real_pixel_mask = PixelData(data=torch.from_numpy(results['real_pixel_mask'])[None])
         return dict(inputs=torch.from_numpy(channels_first(results['img'])), data_samples=sample)
+
+    def _fewest(self, pixels: int) -> int:
+        if isinstance(self.min_labelled, int):
+            if self.min_labelled >= pixels:
+                raise ValueError(
+                    f'PackPanopticInputs: min_labelled={self.min_labelled}, but the targets have {pixels} '
+                    'pixels in all; give a share of them instead, such as min_labelled=0.04'
+                )
+            return self.min_labelled
+        return round(self.min_labelled * pixels)
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(mask_stride={self.mask_stride}, min_labelled={self.min_labelled})'

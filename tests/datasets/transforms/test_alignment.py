@@ -23,7 +23,7 @@ def pipeline(size, scales, stride=4):
                 {'type': 'RandomFlip', 'prob': 0.5},
             ],
         },
-        {'type': 'PackPanopticInputs', 'min_labelled': 4096, 'mask_stride': stride},
+        {'type': 'PackPanopticInputs', 'min_labelled': 0.04, 'mask_stride': stride},
     ]
 
 

@@ -157,17 +157,20 @@ def test_nearly_empty_samples_are_drawn_again():
     assert pack.transform(sample(ids, [seg(1, 0)])) is None
     ids[4, 0] = 1
     assert pack.transform(sample(ids, [seg(1, 0)])) is not None
-    # 4096 pixels are the rule at 321x321; of 40x40, it is 4% = 64.
-    pack = PackPanopticInputs(mask_stride=1, min_labelled=4096)
-    ids[:6, :10] = 1
-    assert pack.transform(sample(ids, [seg(1, 0)])) is None
-    ids[6, :5] = 1
-    assert pack.transform(sample(ids, [seg(1, 0)])) is not None
-    big = np.zeros((321, 321), np.int32)
-    big.ravel()[:4096] = 1
-    assert pack.transform(sample(big, [seg(1, 0)])) is None
-    big.ravel()[4096] = 1
-    assert pack.transform(sample(big, [seg(1, 0)])) is not None
+    with pytest.raises(ValueError, match='min_labelled=4096, but the targets have 1600 pixels'):
+        PackPanopticInputs(mask_stride=1, min_labelled=4096).transform(sample(ids, [seg(1, 0)]))
+    # As a share: the configs' is 4096 of 321x321.
+    pack = PackPanopticInputs(mask_stride=1, min_labelled=4096 / 321**2)
+    for side, rule in ((321, 4096), (40, 64)):
+        ids = np.zeros((side, side), np.int32)
+        ids.ravel()[:rule] = 1
+        assert pack.transform(sample(ids, [seg(1, 0)])) is None
+        ids.ravel()[rule] = 1
+        assert pack.transform(sample(ids, [seg(1, 0)])) is not None
+    assert PackPanopticInputs(min_labelled=4096 / (257 * 513))._fewest(257 * 513) == 4096
+    for bad in (-1, 1.0):
+        with pytest.raises(ValueError, match='min_labelled'):
+            PackPanopticInputs(min_labelled=bad)
 
 
 def test_samples_without_segments():
