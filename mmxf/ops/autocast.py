@@ -1,7 +1,8 @@
 """Autocast off inside an op.
 
-mmcv calls the extension from within autograd functions that decide on precision themselves and hand over tensors of one
-type. A compiled kernel cannot see autocast; torch operators would, and silently compute in half precision.
+mmcv calls the extension from within autograd functions that decide on precision themselves and hand over
+tensors of one type. A compiled kernel cannot see autocast; torch operators would, and silently compute in
+half precision.
 """
 import functools
 from collections.abc import Callable
@@ -24,5 +25,5 @@ def without_autocast(op: Callable) -> Callable:
 
 
 def compute_dtype(tensor: torch.Tensor) -> torch.dtype:
-    """float64 stays, every other type is computed in float32: sampling positions lose whole pixels in half precision."""
+    """float64 stays, the others compute in float32: positions lose whole pixels in half precision."""
     return torch.float64 if tensor.dtype == torch.float64 else torch.float32

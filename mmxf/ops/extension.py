@@ -1,8 +1,9 @@
 """An import hook that serves ``mmcv._ext`` when mmcv was installed without compiled ops.
 
-mmdet and mmseg import ``mmcv.ops``, which wants a compiled ``mmcv._ext``. Compiling takes minutes and a compiler; most
-users need a handful of the ops. The finder below stands at the END of ``sys.meta_path``: Python asks it only after every
-regular finder has failed, so a compiled extension always wins and stays untouched.
+mmdet and mmseg import ``mmcv.ops``, which wants a compiled ``mmcv._ext``. Compiling takes minutes and a
+compiler; most users need a handful of the ops. The finder below stands at the END of ``sys.meta_path``:
+Python asks it only after every regular finder has failed, so a compiled extension always wins and stays
+untouched.
 """
 import importlib.machinery
 import importlib.util
@@ -51,8 +52,8 @@ class ExtensionFinder:
             setattr(module, name, getattr(importlib.import_module(f'mmxf.ops.{home}'), name))
 
         def __getattr__(name: str):
-            # mmcv asks with hasattr() for every op it wraps, whichever its version knows. Private names are asked by
-            # Python's own machinery, which must hear that they are absent.
+            # mmcv asks with hasattr() for every op it wraps, whichever its version knows. Private names are
+            # asked by Python's own machinery, which must hear that they are absent.
             if name.startswith('_'):
                 raise AttributeError(f'module {NAME!r} (the stand-in of mmxf) has no attribute {name!r}')
             op = absent_op(name)

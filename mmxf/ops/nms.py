@@ -4,8 +4,9 @@ from torch import Tensor
 
 from .torchvision_kernels import nms_kernel
 
-BLOCK = 256            # boxes whose mutual suppression is resolved at once
-PAIRS = 1 << 22        # box pairs in one IoU matrix
+BLOCK = 256  # boxes whose mutual suppression is resolved at once
+# Box pairs in one IoU matrix: what a CPU's cache holds, what fills a GPU.
+PAIRS = {'cpu': 1 << 16, 'cuda': 1 << 24}
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
@@ -40,8 +41,11 @@ def greedy_nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int 
         block = block[_survivors(overlap)]
         kept.append(block)
         if len(rest):
-            step = max(1, PAIRS // len(block))
-            dead = [_overlaps(boxes[block], boxes[part], iou_threshold, offset).any(0) for part in rest.split(step)]
+            step = max(1, PAIRS.get(boxes.device.type, 1 << 20) // len(block))
+            dead = [
+                _overlaps(boxes[block], boxes[part], iou_threshold, offset).any(0)
+                for part in rest.split(step)
+            ]
             rest = rest[~torch.cat(dead)]
     return torch.cat(kept)
 
@@ -49,8 +53,8 @@ def greedy_nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int 
 def _survivors(overlap: Tensor) -> Tensor:
     """Solve keep[j] = not any(keep[i] and overlap[i, j]) for a strictly upper triangular (n, n) matrix.
 
-    Repeating the assignment settles it: after t rounds every box whose chain of suppressors is shorter than t is
-    right. The chains are short, far below n.
+    Repeating the assignment settles it: after t rounds every box whose chain of suppressors is shorter than t
+    is right. The chains are short, far below n.
     """
     overlap = overlap.float()
     keep = torch.ones(len(overlap), device=overlap.device)
@@ -62,7 +66,7 @@ def _survivors(overlap: Tensor) -> Tensor:
 
 
 def _overlaps(first: Tensor, second: Tensor, iou_threshold: float, offset: int) -> Tensor:
-    """(n, m) bool: which pairs have an IoU above the threshold. 0/0 (two boxes without area) counts as none."""
+    """(n, m) bool: which pairs have an IoU above the threshold; 0/0 (boxes without area) is not."""
     x1, y1, x2, y2 = first.unsqueeze(1).unbind(-1)
     u1, v1, u2, v2 = second.unbind(-1)
     width = (torch.minimum(x2, u2) - torch.maximum(x1, u1)).add_(offset).clamp_(min=0)

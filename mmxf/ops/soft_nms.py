@@ -1,4 +1,4 @@
-"""Soft non-maximum suppression (Bodla et al., arXiv 1704.04503): overlapping boxes lose score instead of their place."""
+"""Soft non-maximum suppression (Bodla et al., arXiv 1704.04503): overlapped boxes lose score."""
 import numpy as np
 import torch
 from torch import Tensor
@@ -8,12 +8,13 @@ NAIVE, LINEAR, GAUSSIAN = 0, 1, 2
 
 def softnms(boxes: Tensor, scores: Tensor, dets: Tensor, iou_threshold: float, sigma: float, min_score: float,
             method: int, offset: int) -> Tensor:
-    """Greedy selection with decaying scores. Runs on the CPU, as mmcv's does: each step depends on the one before.
+    """Greedy selection with decaying scores, on the CPU as in mmcv: each step depends on the one before.
 
     Args:
         boxes: (N, 4), x1 y1 x2 y2.
         scores: (N,).
-        dets: (N, 5), written: box and final score of each selected box; rows after the last one are left alone.
+        dets: (N, 5), written: box and final score of each selected box; rows after the last one are left
+            alone.
         iou_threshold: IoU from which NAIVE drops and LINEAR decays by 1 - IoU. Unused by GAUSSIAN.
         sigma: GAUSSIAN decays by exp(-IoU^2 / sigma).
         min_score: boxes whose score falls below leave.
@@ -52,7 +53,9 @@ def softnms(boxes: Tensor, scores: Tensor, dets: Tensor, iou_threshold: float, s
             elif method == GAUSSIAN:
                 tail[4] *= np.exp(-(iou * iou) / dtype(sigma))
             else:
-                raise ValueError(f'soft_nms: method must be 0 (naive), 1 (linear) or 2 (gaussian), got {method}')
+                raise ValueError(
+                    f'soft_nms: method must be 0 (naive), 1 (linear) or 2 (gaussian), got {method}'
+                )
             count = first + _compact(tail, index[first:count], tail[4] < dtype(min_score))
     rows = np.stack([*table[:4, :count], table[4, :count]], axis=1)
     dets[:count] = torch.from_numpy(rows).to(dets)

@@ -1,7 +1,8 @@
 """torchvision's prebuilt kernels, where torchvision is installed and works.
 
-A torchvision that does not match the installed torch fails at import or at the first call, in several ways; a build
-without CUDA fails on CUDA tensors only. So each kernel is tried once for each kind of device, on a tiny input.
+A torchvision that does not match the installed torch fails at import or at the first call, in several ways; a
+build without CUDA fails on CUDA tensors only. So each kernel is tried once for each kind of device, on a tiny
+input.
 """
 import functools
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from collections.abc import Callable
 import torch
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def nms_kernel(device_type: str) -> Callable | None:
     """``nms(boxes (N, 4), scores (N,), iou_threshold)`` -> kept indices, or None."""
     try:
@@ -21,7 +22,7 @@ def nms_kernel(device_type: str) -> Callable | None:
         return None
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def roi_align_kernels(device_type: str) -> tuple[Callable, Callable] | None:
     """``(forward, backward)`` with the signatures of ``torch.ops.torchvision``, or None.
 
