@@ -1,10 +1,9 @@
 """Checkpoints into models: nothing but data is unpickled, and every key must fit."""
+
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -15,98 +14,91 @@ class CheckpointError(UserError):
     """A checkpoint that cannot be read or does not fit; the message names the file and the keys."""
 
 
-def history_method(owner, name: str):
-    """Stands in for ``getattr`` while unpickling: mmengine's HistoryBuffer stores references to its own methods so."""
-    from mmengine.logging import HistoryBuffer
-    if owner is HistoryBuffer and name in ('min', 'max', 'mean', 'current', 'data', 'statistics', 'update'):
-        return getattr(owner, name)
-    raise pickle.UnpicklingError(f'getattr({owner!r}, {name!r}) is not allowed in a checkpoint')
-
-
-# torch looks allowed functions up by module and name.
-history_method.__module__, history_method.__name__, history_method.__qualname__ = 'builtins', 'getattr', 'getattr'
-
-
-def safe_types() -> list:
-    """What a checkpoint of mmengine's Runner holds besides tensors and plain containers: numpy numbers, loss histories."""
-    from mmengine.logging import HistoryBuffer
-    core = np._core if hasattr(np, '_core') else np.core
-    dtypes = {type(np.dtype(t)) for t in (np.float16, np.float32, np.float64, np.int8, np.int16, np.int32, np.int64,
-                                          np.uint8, np.uint16, np.uint32, np.uint64, np.bool_)}
-    return [HistoryBuffer, history_method, slice, np.ndarray, np.dtype, core.multiarray._reconstruct,
-            core.multiarray.scalar, *dtypes]
-
-
-def load_checkpoint(path, map_location='cpu') -> dict:
-    """Read a checkpoint without running code from it (torch's weights-only unpickler).
+def load_checkpoint(path, map_location='cpu', allow_pickle: bool = False) -> dict:
+    """Read a checkpoint; no code from it runs unless ``allow_pickle``.
 
     Raises CheckpointError where the file is missing, broken, or holds more than data.
     """
+    from mmxf.engine.checkpoint_io import DamagedCheckpointError, UnsafeCheckpointError, load_file
+
     path = Path(path)
-    if '://' in str(path) or str(path).startswith(('http:', 'https:')):
-        raise CheckpointError(f'{path}: download the checkpoint first and give the local file')
     if not path.is_file():
-        raise CheckpointError(f'checkpoint {path} does not exist' +
-                              (', it is a folder; give a .pth file in it' if path.is_dir() else ''))
-    known = torch.serialization.get_safe_globals()
-    torch.serialization.add_safe_globals(safe_types())
-    try:
-        checkpoint = torch.load(path, map_location=map_location, weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = [line for line in str(error).splitlines() if 'nsupported' in line or 'not allowed' in line]
         raise CheckpointError(
-            f'{path} cannot be loaded as weights only: {(reason or [str(error).splitlines()[0]])[-1].strip()}\n'
-            'It is broken, or stores code next to its weights. If it is an official checkpoint, convert it with '
-            'tools/convert_checkpoint.py.') from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise CheckpointError(f'{path} is no readable checkpoint (truncated?): {error}') from None
-    finally:
-        torch.serialization.clear_safe_globals()
-        torch.serialization.add_safe_globals(known)
+            f'checkpoint {path} does not exist'
+            + (': it is a folder, give a .pth file in it' if path.is_dir() else missing_hint(path))
+        )
+    try:
+        checkpoint = load_file(path, allow_pickle=allow_pickle, map_location=map_location)
+    except (UnsafeCheckpointError, DamagedCheckpointError) as error:
+        raise CheckpointError(str(error)) from None
     if not isinstance(checkpoint, dict):
-        raise CheckpointError(f'{path} holds a {type(checkpoint).__name__}, expected a dict with a state_dict')
+        raise CheckpointError(
+            f'{path} holds a {type(checkpoint).__name__}, expected a dict with a state_dict'
+        )
     return checkpoint
 
 
+def missing_hint(path: Path) -> str:
+    """The checkpoints that are in that folder instead."""
+    if '://' in str(path) or str(path).startswith(('http:', 'https:')):
+        return '; download it first and give the local file'
+    names = sorted(p.name for p in path.parent.glob('*.pth')) if path.parent.is_dir() else []
+    return f'; in {path.parent}: {", ".join(names[-4:])}' if names else ''
+
+
 def state_dict_of(checkpoint: dict) -> dict:
-    """The weights of a checkpoint: under ``state_dict`` or ``model``, or the checkpoint itself; DDP's ``module.`` removed."""
+    """The weights of a checkpoint: under ``state_dict`` or ``model``, or the checkpoint itself; DDP's
+    ``module.`` removed.
+    """
     for key in ('state_dict', 'model'):
         if isinstance(checkpoint.get(key), dict):
             checkpoint = checkpoint[key]
             break
     if checkpoint and all(key.startswith('module.') for key in checkpoint):
-        checkpoint = {key[len('module.'):]: value for key, value in checkpoint.items()}
+        checkpoint = {key[len('module.') :]: value for key, value in checkpoint.items()}
     return checkpoint
 
 
 def training_only_prefixes(model: nn.Module) -> list[str]:
     """Names, ending in a dot, of the modules that declare ``training_only = True``."""
-    return [name + '.' for name, module in model.named_modules() if name and getattr(module, 'training_only', False)]
+    return [
+        name + '.'
+        for name, module in model.named_modules()
+        if name and getattr(module, 'training_only', False)
+    ]
 
 
-def load_weights(model: nn.Module, path, map_location='cpu') -> dict:
+def load_weights(model: nn.Module, path, map_location='cpu', allow_pickle: bool = False) -> dict:
     """Load a checkpoint's weights into ``model``, strictly, and return the rest of the checkpoint.
 
     Only keys of modules that declare ``training_only`` may be missing: inference never reads them.
 
     Raises:
-        CheckpointError: naming missing, unexpected and mis-shaped keys; class counts where they are what differs.
+        CheckpointError: naming missing, unexpected and mis-shaped keys; class counts where they are what
+            differs.
     """
-    checkpoint = load_checkpoint(path, map_location)
+    checkpoint = load_checkpoint(path, map_location, allow_pickle)
     state = state_dict_of(checkpoint)
     if not any(isinstance(value, torch.Tensor) for value in state.values()):
-        raise CheckpointError(f'{path} holds no weights under state_dict or model; its keys: '
-                              f'{", ".join(map(str, list(checkpoint)[:10]))}')
+        raise CheckpointError(
+            f'{path} holds no weights under state_dict or model; its keys: '
+            f'{", ".join(map(str, list(checkpoint)[:10]))}'
+        )
     own = model.state_dict()
     skipped = tuple(training_only_prefixes(model))
     missing = [key for key in own if key not in state and not key.startswith(skipped or ('\0',))]
     unexpected = [key for key in state if key not in own]
-    shaped = [(key, tuple(state[key].shape), tuple(own[key].shape)) for key in own
-              if key in state and tuple(state[key].shape) != tuple(own[key].shape)]
+    shaped = [
+        (key, tuple(state[key].shape), tuple(own[key].shape))
+        for key in own
+        if key in state and tuple(state[key].shape) != tuple(own[key].shape)
+    ]
     if missing or unexpected or shaped:
         raise CheckpointError(mismatch_message(path, checkpoint, model, missing, unexpected, shaped))
     model.load_state_dict(state, strict=False)
-    return {key: value for key, value in checkpoint.items() if value is not state and key not in ('optimizer',)}
+    return {
+        key: value for key, value in checkpoint.items() if value is not state and key not in ('optimizer',)
+    }
 
 
 def mismatch_message(path, checkpoint: dict, model: nn.Module, missing, unexpected, shaped) -> str:
@@ -114,11 +106,19 @@ def mismatch_message(path, checkpoint: dict, model: nn.Module, missing, unexpect
     lines = [f'{path} does not fit the model:']
     classes = class_counts(checkpoint, model, shaped)
     if classes:
-        lines.append(f'  the checkpoint was trained for {classes[0]} classes, the config builds a model for {classes[1]}: '
-                     'use the config the checkpoint was trained with, or set the classes in the data set\'s metainfo')
-    for title, keys in (('missing in the checkpoint', missing), ('not in the model', unexpected),
-                        ('of another shape', [f'{k}: {tuple(a)} in the checkpoint, {tuple(b)} in the model'
-                                              for k, a, b in shaped])):
+        lines.append(
+            f'  the checkpoint was trained for {classes[0]} classes, the config builds a model '
+            f'for {classes[1]}: '
+            "use the config the checkpoint was trained with, or set the classes in the data set's metainfo"
+        )
+    for title, keys in (
+        ('missing in the checkpoint', missing),
+        ('not in the model', unexpected),
+        (
+            'of another shape',
+            [f'{k}: {tuple(a)} in the checkpoint, {tuple(b)} in the model' for k, a, b in shaped],
+        ),
+    ):
         if keys:
             lines.append(f'  {len(keys)} keys {title}:' if len(keys) > 1 else f'  1 key {title}:')
             lines += [f'    {key}' for key in keys[:12]]
@@ -130,8 +130,8 @@ def mismatch_message(path, checkpoint: dict, model: nn.Module, missing, unexpect
 def class_counts(checkpoint: dict, model: nn.Module, shaped) -> tuple[int, int] | None:
     """(classes of the checkpoint, classes of the model) where they differ, else None.
 
-    Known from the names stored with the weights; else read off a mis-shaped tensor whose first size in the model is
-    the class count, or one more for void.
+    Known from the names stored with the weights; else read off a mis-shaped tensor whose first size in the
+    model is the class count, or one more for void.
     """
     meta = getattr(model, 'dataset_meta', None) or {}
     ours = len(meta.get('classes') or ())

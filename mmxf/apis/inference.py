@@ -1,4 +1,5 @@
 """Images through a model."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -14,8 +15,11 @@ class ImageError(UserError):
 
 
 def read_image(path) -> np.ndarray:
-    """Read an image file as (H, W, 3) uint8 BGR. Raises ImageError for missing, undecodable and truncated files."""
+    """Read an image file as (H, W, 3) uint8 BGR. Raises ImageError for missing, undecodable and truncated
+    files.
+    """
     import cv2
+
     try:
         data = Path(path).read_bytes()
     except OSError as error:
@@ -38,6 +42,7 @@ def is_truncated_jpeg(data: bytes) -> bool:
     import io
 
     from PIL import Image
+
     try:
         Image.open(io.BytesIO(data)).load()
     except (OSError, SyntaxError):
@@ -54,11 +59,14 @@ def check_array(image: np.ndarray, number: int) -> np.ndarray:
 
 
 def test_pipeline(cfg):
-    """The config's test pipeline as mmengine's Compose, without its steps that load the image or annotations."""
+    """The config's test pipeline as mmengine's Compose, without its steps that load the image or
+    annotations.
+    """
     from mmengine.dataset import Compose
     from mmengine.registry import DefaultScope
 
     from .init_model import innermost_dataset
+
     pipeline = None
     for split in ('test', 'val'):
         dataset = innermost_dataset((cfg.get(f'{split}_dataloader') or {}).get('dataset'))
@@ -66,7 +74,9 @@ def test_pipeline(cfg):
             pipeline = dataset['pipeline']
             break
     if pipeline is None:
-        raise UserError(f'{cfg.filename or "the config"} has no test_dataloader.dataset.pipeline to prepare images with')
+        raise UserError(
+            f'{cfg.filename or "the config"} has no test_dataloader.dataset.pipeline to prepare images with'
+        )
     kept = [step for step in pipeline if not str(step.get('type', '')).split('.')[-1].startswith('Load')]
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmxf')):
         return Compose(kept)
@@ -87,8 +97,17 @@ def prepare(pipeline, image, number: int) -> dict:
         raise ImageError(f'image {number} is a {type(image).__name__}; expected a path or a BGR array')
     shape = array.shape[:2]
     # What mmcv's LoadImageFromFile leaves behind.
-    return pipeline(dict(img=array, img_path=path, img_id=number, img_shape=shape, ori_shape=shape, height=shape[0],
-                         width=shape[1]))
+    return pipeline(
+        dict(
+            img=array,
+            img_path=path,
+            img_id=number,
+            img_shape=shape,
+            ori_shape=shape,
+            height=shape[0],
+            width=shape[1],
+        )
+    )
 
 
 def inference(model, images, batch_size: int = 1):
@@ -99,13 +118,14 @@ def inference(model, images, batch_size: int = 1):
         batch_size: images a forward pass.
 
     Returns:
-        A DetDataSample, or a list of them in the order of ``images``. ``pred_panoptic_seg.sem_seg`` is (1, H, W) at the
-        image's own size: label + instance id * 1000, void = number of classes.
+        A DetDataSample, or a list of them in the order of ``images``. ``pred_panoptic_seg.sem_seg`` is (1,
+        H, W) at the image's own size: label + instance id * 1000, void = number of classes.
 
     Raises:
         ImageError: an image cannot be read; the message names it.
     """
     import torch
+
     single = isinstance(images, (str, Path, np.ndarray))
     images = [images] if single else list(images)
     pipeline = getattr(model, '_test_pipeline', None)
@@ -116,11 +136,17 @@ def inference(model, images, batch_size: int = 1):
     model.eval()
     try:
         for start in range(0, len(images), batch_size):
-            batch: Sequence[dict] = [prepare(pipeline, image, start + i)
-                                     for i, image in enumerate(images[start:start + batch_size])]
+            batch: Sequence[dict] = [
+                prepare(pipeline, image, start + i)
+                for i, image in enumerate(images[start : start + batch_size])
+            ]
             with torch.no_grad():
-                samples += model.test_step(dict(inputs=[item['inputs'] for item in batch],
-                                                data_samples=[item['data_samples'] for item in batch]))
+                samples += model.test_step(
+                    dict(
+                        inputs=[item['inputs'] for item in batch],
+                        data_samples=[item['data_samples'] for item in batch],
+                    )
+                )
     finally:
         model.train(was_training)
     return samples[0] if single else samples

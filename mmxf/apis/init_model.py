@@ -1,4 +1,5 @@
 """From a config, and perhaps a checkpoint, to a model."""
+
 from __future__ import annotations
 
 import copy
@@ -9,24 +10,28 @@ from .checkpoint import load_weights
 
 
 def open_config(config, options: dict | None = None, check: bool = True):
-    """A config as mmengine's Config: of a path or ``'mmdet::mask2former/...'``, or a copy of the Config itself.
+    """A config as mmengine's Config: of a path or ``'mmdet::mask2former/...'``, or a copy of the Config
+    itself.
 
     Args:
         options: dotted key -> value, merged over it.
         check: have every type and key checked before anything is built.
     """
     from mmengine.config import Config
+
     if isinstance(config, Config):
         config = copy.deepcopy(config)
         if options:
             config.merge_from_dict(options)
         return config
     from mmxf.config import load_config
+
     return load_config(config, options, check=check)
 
 
 def build_model(cfg, seed: int | None = None):
-    """Build ``cfg.model`` in its config's scope. Weights are as the constructors leave them: nothing is downloaded.
+    """Build ``cfg.model`` in its config's scope. Weights are as the constructors leave them: nothing is
+    downloaded.
 
     The model gets ``.cfg`` and ``.dataset_meta``.
     """
@@ -34,6 +39,7 @@ def build_model(cfg, seed: int | None = None):
     from mmengine.registry import MODELS, DefaultScope
 
     import mmxf.registry  # noqa: F401  (makes our scope known to mmengine's registries)
+
     if 'model' not in cfg:
         raise UserError(f'{cfg.filename or "the config"} has no model')
     model_cfg = copy.deepcopy(cfg.model)
@@ -61,11 +67,13 @@ def innermost_dataset(dataset) -> dict | None:
 
 
 def dataset_meta(cfg) -> dict:
-    """Classes and colours of a config: ``classes``, ``thing_classes``, ``stuff_classes``, ``palette`` where known.
+    """Classes and colours of a config: ``classes``, ``thing_classes``, ``stuff_classes``, ``palette`` where
+    known.
 
     Of the test, validation or training data set, the first that names classes. No annotation file is read.
     """
     from mmengine.registry import DATASETS, DefaultScope
+
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmxf')):
         for split in ('test', 'val', 'train'):
             dataset = innermost_dataset((cfg.get(f'{split}_dataloader') or {}).get('dataset'))
@@ -83,7 +91,14 @@ def dataset_meta(cfg) -> dict:
     return {}
 
 
-def init_model(config, checkpoint=None, device: str = 'cpu', cfg_options: dict | None = None):
+def init_model(
+    config,
+    checkpoint=None,
+    device: str = 'cpu',
+    cfg_options: dict | None = None,
+    *,
+    allow_pickle: bool = False,
+):
     """Build a model for inference.
 
     Args:
@@ -91,6 +106,7 @@ def init_model(config, checkpoint=None, device: str = 'cpu', cfg_options: dict |
         checkpoint: path of a checkpoint, or None for untrained weights. Loaded strictly, and weights only.
         device: 'cpu', 'cuda', 'cuda:1' ...
         cfg_options: dotted key -> value, merged over the config.
+        allow_pickle: load a checkpoint that may run code; only for files you made or trust.
 
     Returns:
         The model in eval mode, with ``.cfg`` and ``.dataset_meta`` (dict with ``classes``, ``palette`` ...).
@@ -99,6 +115,7 @@ def init_model(config, checkpoint=None, device: str = 'cpu', cfg_options: dict |
         UserError: the config or checkpoint is missing, or they do not fit; the message names files and keys.
     """
     import torch
+
     try:
         device = torch.device(device)
     except RuntimeError as error:
@@ -107,7 +124,7 @@ def init_model(config, checkpoint=None, device: str = 'cpu', cfg_options: dict |
         raise UserError(f'device {device}: torch sees no GPU here; use device cpu')
     model = build_model(open_config(config, cfg_options))
     if checkpoint is not None:
-        rest = load_weights(model, checkpoint)
+        rest = load_weights(model, checkpoint, allow_pickle=allow_pickle)
         stored = rest.get('meta')
         if not model.dataset_meta.get('classes') and isinstance(stored, dict):
             model.dataset_meta = stored.get('dataset_meta') or model.dataset_meta

@@ -1,8 +1,9 @@
 """Time and memory of one model's forward pass, inference and training step.
 
-Memory is measured in a process of its own (``python -m mmxf.cli._measure SPEC``), so that nothing another model or mode left
-behind counts.
+Memory is measured in a process of its own (``python -m mmxf.cli._measure SPEC``), so that nothing another
+model or mode left behind counts.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -29,6 +30,7 @@ class Subject:
 
         from mmxf.apis.init_model import build_model
         from mmxf.apis.synthetic import open_at_size, synthetic_batch
+
         self.spec = spec
         self.device = torch.device(spec['device'])
         shape = tuple(spec['shape']) if spec.get('shape') else None
@@ -47,6 +49,7 @@ class Subject:
 
     def autocast(self):
         import torch
+
         if self.spec['dtype'] == 'float32':
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=getattr(torch, self.spec['dtype']))
@@ -54,6 +57,7 @@ class Subject:
     def step(self, mode: str) -> None:
         """Run one pass; returns when it is done, on a GPU too."""
         import torch
+
         if mode == 'train':
             self.model.train()
             batch = self.batch['train']
@@ -66,7 +70,9 @@ class Subject:
             self.model.eval()
             batch = self.batch['eval']
             with torch.no_grad(), self.autocast():
-                self.model(batch['inputs'], batch['data_samples'], mode='tensor' if mode == 'forward' else 'predict')
+                self.model(
+                    batch['inputs'], batch['data_samples'], mode='tensor' if mode == 'forward' else 'predict'
+                )
         if self.device.type == 'cuda':
             torch.cuda.synchronize(self.device)
 
@@ -98,6 +104,7 @@ def reset_peak() -> bool:
 def give_back_free_memory() -> None:
     """Hand freed heap pages back to the system, so that they do not hide what a step allocates."""
     import ctypes
+
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL('libc.so.6').malloc_trim(0)
@@ -106,10 +113,12 @@ def give_back_free_memory() -> None:
 def peak_memory(spec: dict, mode: str) -> dict:
     """Peak of a pass in MB, measured in this process, which should be fresh.
 
-    Returns: ``baseline_mb`` before it (weights, batch; on the CPU also the libraries), ``total_mb`` at its highest, ``peak_mb``:
-        on the CPU total - baseline, on a GPU what torch.cuda.max_memory_allocated says.
+    Returns: ``baseline_mb`` before it (weights, batch; on the CPU also the libraries), ``total_mb`` at its
+        highest, ``peak_mb``: on the CPU total - baseline, on a GPU what torch.cuda.max_memory_allocated
+        says.
     """
     import torch
+
     subject = Subject(spec, training=mode == 'train', evaluation=mode != 'train')
     if subject.device.type == 'cuda':
         subject.step(mode)
@@ -119,15 +128,21 @@ def peak_memory(spec: dict, mode: str) -> dict:
         total = torch.cuda.max_memory_allocated(subject.device) / 2**20
         return dict(baseline_mb=baseline, total_mb=total, peak_mb=total)
     import resource
+
     give_back_free_memory()
     reset = reset_peak()
     baseline = status_mb('VmRSS')
-    if baseline is None or not reset:  # the peak since the process began: never too low, but may hide small steps
-        baseline = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == 'darwin' else 1024)
+    if (
+        baseline is None or not reset
+    ):  # the peak since the process began: never too low, but may hide small steps
+        baseline = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+            2**20 if sys.platform == 'darwin' else 1024
+        )
     subject.step(mode)
     subject.step(mode)
     total = status_mb('VmHWM') or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
-        2**20 if sys.platform == 'darwin' else 1024)
+        2**20 if sys.platform == 'darwin' else 1024
+    )
     return dict(baseline_mb=baseline, total_mb=total, peak_mb=total - baseline)
 
 
@@ -136,7 +151,9 @@ def peak_memory_in_child(spec: dict, mode: str, threads: int | None) -> dict:
     job = json.dumps(dict(spec=spec, mode=mode, threads=threads))
     # The child finds modules (custom_imports of a config) where this process does.
     env = dict(os.environ, PYTHONPATH=os.pathsep.join(p or os.getcwd() for p in sys.path), PYTHONSAFEPATH='1')
-    done = subprocess.run([sys.executable, '-m', 'mmxf.cli._measure', job], capture_output=True, text=True, env=env)
+    done = subprocess.run(
+        [sys.executable, '-m', 'mmxf.cli._measure', job], capture_output=True, text=True, env=env
+    )
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f'exit status {done.returncode}']
         raise RuntimeError(lines[-1])
@@ -147,5 +164,6 @@ if __name__ == '__main__':
     job = json.loads(sys.argv[1])
     if job['threads']:
         import torch
+
         torch.set_num_threads(job['threads'])
     print(json.dumps(peak_memory(job['spec'], job['mode'])))

@@ -1,30 +1,44 @@
 """Look at what a data set's pipeline yields: the picture after augmentation under its targets."""
+
 import argparse
 import sys
 from pathlib import Path
 
 from ._errors import user_errors
 
-SUMMARY = 'Draw the samples that a config\'s data pipeline yields, after augmentation'
+SUMMARY = "Draw the samples that a config's data pipeline yields, after augmentation"
 
 
 def parse_args(argv=None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog='browse_dataset', description=SUMMARY)
+    parser = argparse.ArgumentParser(description=SUMMARY)
     parser.add_argument('config', metavar='CONFIG', help='config file')
     parser.add_argument('--split', choices=('train', 'val', 'test'), default='train')
-    parser.add_argument('--out-dir', '--output-dir', default=None,
-                        help='folder of the pictures (default: work_dirs/browse/CONFIG/SPLIT when no window is shown)')
+    parser.add_argument(
+        '--out-dir',
+        '--output-dir',
+        default=None,
+        help='folder of the pictures (default: work_dirs/browse/CONFIG/SPLIT when no window is shown)',
+    )
     parser.add_argument('--number', '-n', type=int, default=10, help='samples to draw; 0 = all (default: 10)')
-    parser.add_argument('--not-show', action='store_true', help='open no window (there is none without a display)')
-    parser.add_argument('--show-interval', type=float, default=2, help='seconds a picture is shown (default: 2)')
+    parser.add_argument(
+        '--not-show', action='store_true', help='open no window (there is none without a display)'
+    )
+    parser.add_argument(
+        '--show-interval', type=float, default=2, help='seconds a picture is shown (default: 2)'
+    )
     parser.add_argument('--seed', type=int, default=0, help='seed of the augmentation (default: 0)')
-    parser.add_argument('--cfg-options', nargs='+', default=None, metavar='KEY=VALUE', help='override config values')
+    parser.add_argument(
+        '--cfg-options', nargs='+', default=None, metavar='KEY=VALUE', help='override config values'
+    )
     return parser.parse_args(argv)
 
 
 def has_display() -> bool:
     import os
-    return sys.platform in ('darwin', 'win32') or bool(os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY'))
+
+    return sys.platform in ('darwin', 'win32') or bool(
+        os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')
+    )
 
 
 def build_dataset(cfg, split: str):
@@ -33,6 +47,7 @@ def build_dataset(cfg, split: str):
 
     import mmxf.registry  # noqa: F401  (makes our scope known to mmengine's registries)
     from mmxf.config import UserError
+
     loader = cfg.get(f'{split}_dataloader')
     if not loader:
         raise UserError(f'{cfg.filename} has no {split}_dataloader')
@@ -45,6 +60,7 @@ def build_dataset(cfg, split: str):
 def draw_sample(sample: dict, meta: dict):
     """RGB sheet of one packed sample: picture, and its targets over it where it has any."""
     from mmxf.visualization import panoptic_sheet, sample_panoptic
+
     image = sample['inputs'].permute(1, 2, 0).clamp(0, 255).byte().numpy()[..., ::-1].copy()
     data = sample['data_samples']
     if 'real_pixel_mask' in data:
@@ -55,7 +71,9 @@ def draw_sample(sample: dict, meta: dict):
     name = Path(str(data.get('img_path') or data.get('img_id') or 'sample')).name
     title = f'{name}   {image.shape[1]} x {image.shape[0]}' + ('   flipped' if data.get('flip') else '')
     maps = [('targets', targets)] if targets is not None else []
-    return panoptic_sheet(image, maps, classes, meta.get('palette'), thing_classes=meta.get('thing_classes'), title=title)
+    return panoptic_sheet(
+        image, maps, classes, meta.get('palette'), thing_classes=meta.get('thing_classes'), title=title
+    )
 
 
 @user_errors
@@ -68,6 +86,7 @@ def main(argv=None) -> int:
     from mmxf.config import UserError
     from mmxf.config.overrides import parse_options
     from mmxf.visualization import write_image
+
     cfg = open_config(args.config, parse_options(args.cfg_options))
     try:
         dataset = build_dataset(cfg, args.split)
@@ -83,6 +102,7 @@ def main(argv=None) -> int:
     np.random.seed(args.seed)
     torch.manual_seed(args.seed)
     import random
+
     random.seed(args.seed)
     count = len(dataset) if args.number <= 0 else min(args.number, len(dataset))
     failed = 0
@@ -105,6 +125,7 @@ def main(argv=None) -> int:
 def show_window(picture, seconds: float) -> bool:
     """Show a picture; False where this OpenCV cannot (headless build) or the user pressed q."""
     import cv2
+
     try:
         cv2.imshow('browse_dataset', picture[..., ::-1])
         return cv2.waitKey(max(1, round(1000 * seconds))) not in (ord('q'), 27)

@@ -1,4 +1,5 @@
 """Segment pictures, folders of pictures and videos, and draw what was found."""
+
 import argparse
 import sys
 import time
@@ -12,23 +13,37 @@ VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v')
 
 
 def parse_args(argv=None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog='demo', description=SUMMARY)
-    parser.add_argument('input', metavar='IMAGE|DIR|VIDEO', help='an image, a folder (searched through), or a video')
+    parser = argparse.ArgumentParser(description=SUMMARY)
+    parser.add_argument(
+        'input', metavar='IMAGE|DIR|VIDEO', help='an image, a folder (searched through), or a video'
+    )
     parser.add_argument('config', metavar='CONFIG', help='config file')
     parser.add_argument('checkpoint', metavar='CHECKPOINT', help='checkpoint file')
     parser.add_argument('--out-dir', default='outputs', help='folder of the results (default: outputs)')
-    parser.add_argument('--device', default=None, help="'cpu', 'cuda', 'cuda:1' (default: a GPU if there is one)")
+    parser.add_argument(
+        '--device', default=None, help="'cpu', 'cuda', 'cuda:1' (default: a GPU if there is one)"
+    )
     parser.add_argument('--batch-size', type=int, default=1, help='images a forward pass (default: 1)')
     parser.add_argument('--side-by-side', action='store_true', help='draw the image next to the result')
     parser.add_argument('--no-labels', action='store_true', help='do not write class names into the picture')
-    parser.add_argument('--alpha', type=float, default=0.58, help='opacity of the colours, 0-1 (default: 0.58)')
-    parser.add_argument('--cfg-options', nargs='+', default=None, metavar='KEY=VALUE', help='override config values')
+    parser.add_argument(
+        '--alpha', type=float, default=0.58, help='opacity of the colours, 0-1 (default: 0.58)'
+    )
+    parser.add_argument(
+        '--allow-pickle',
+        action='store_true',
+        help='load a checkpoint that may run code of whoever made it; only for files that you trust',
+    )
+    parser.add_argument(
+        '--cfg-options', nargs='+', default=None, metavar='KEY=VALUE', help='override config values'
+    )
     return parser.parse_args(argv)
 
 
 def find_inputs(path: Path) -> tuple[list[Path], bool]:
     """Files to work on and whether they are one video. Raises UserError where there is nothing to do."""
     from mmxf.config import UserError
+
     if not path.exists():
         raise UserError(f'{path} does not exist; give an image, a folder of images or a video')
     if path.is_file():
@@ -48,8 +63,15 @@ def main(argv=None) -> int:
 
     from mmxf.apis import init_model
     from mmxf.config.overrides import parse_options
+
     device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
-    model = init_model(args.config, args.checkpoint, device=device, cfg_options=parse_options(args.cfg_options))
+    model = init_model(
+        args.config,
+        args.checkpoint,
+        device=device,
+        cfg_options=parse_options(args.cfg_options),
+        allow_pickle=args.allow_pickle,
+    )
     check_classes(model)
     out_dir = Path(args.out_dir)
     if video:
@@ -59,18 +81,22 @@ def main(argv=None) -> int:
 
 def check_classes(model) -> None:
     from mmxf.config import UserError
+
     if not model.dataset_meta.get('classes'):
-        raise UserError(f'{model.cfg.filename} names no classes: its data set needs metainfo with classes and a palette')
+        raise UserError(
+            f'{model.cfg.filename} names no classes: its data set needs metainfo with classes and a palette'
+        )
 
 
 def run_images(model, files: list[Path], root: Path, out_dir: Path, args) -> int:
     from mmxf.apis import ImageError
     from mmxf.apis.inference import inference, read_image
     from mmxf.visualization import write_image
+
     written, bad, started = [], [], time.time()
     for start in range(0, len(files), args.batch_size):
         batch = []
-        for file in files[start:start + args.batch_size]:
+        for file in files[start : start + args.batch_size]:
             try:
                 batch.append((file, read_image(file)))
             except ImageError as error:
@@ -84,9 +110,18 @@ def run_images(model, files: list[Path], root: Path, out_dir: Path, args) -> int
             write_image(out, draw(model, image, sample, args))
             written.append(out)
             left = (time.time() - started) / len(written) * (len(files) - len(written) - len(bad))
-            print(f'[{len(written) + len(bad)}/{len(files)}] {out}' + (f'   ({left:.0f} s left)' if left > 10 else ''))
-    print(f'{len(written)} pictures in {out_dir}' + (f'; {len(bad)} of {len(files)} files could not be read: '
-                                                     f'{", ".join(map(str, bad[:10]))}' if bad else ''))
+            print(
+                f'[{len(written) + len(bad)}/{len(files)}] {out}'
+                + (f'   ({left:.0f} s left)' if left > 10 else '')
+            )
+    print(
+        f'{len(written)} pictures in {out_dir}'
+        + (
+            f'; {len(bad)} of {len(files)} files could not be read: {", ".join(map(str, bad[:10]))}'
+            if bad
+            else ''
+        )
+    )
     return 0 if written else 1
 
 
@@ -94,18 +129,33 @@ def draw(model, image, sample, args):
     """RGB picture of a BGR image and its prediction."""
     from mmxf.config import UserError
     from mmxf.visualization import draw_panoptic, side_by_side
+
     if 'pred_panoptic_seg' not in sample:
-        raise UserError(f'{model.cfg.filename}: this model predicts no panoptic segments; its predictions have '
-                        f'{", ".join(sample.keys())}')
+        raise UserError(
+            f'{model.cfg.filename}: this model predicts no panoptic segments; its predictions have '
+            f'{", ".join(sample.keys())}'
+        )
     meta, rgb = model.dataset_meta, image[..., ::-1]
-    picture = draw_panoptic(rgb, sample.pred_panoptic_seg.sem_seg, meta['classes'], meta.get('palette'),
-                            thing_classes=meta.get('thing_classes'), alpha=args.alpha, labels=not args.no_labels)
-    return side_by_side([('image', fit(rgb, picture)), ('prediction', picture)]) if args.side_by_side else picture
+    picture = draw_panoptic(
+        rgb,
+        sample.pred_panoptic_seg.sem_seg,
+        meta['classes'],
+        meta.get('palette'),
+        thing_classes=meta.get('thing_classes'),
+        alpha=args.alpha,
+        labels=not args.no_labels,
+    )
+    return (
+        side_by_side([('image', fit(rgb, picture)), ('prediction', picture)])
+        if args.side_by_side
+        else picture
+    )
 
 
 def fit(image, other):
     """``image`` at the size of ``other``, which may have been enlarged."""
     import cv2
+
     return cv2.resize(image, (other.shape[1], other.shape[0]), interpolation=cv2.INTER_CUBIC)
 
 
@@ -114,6 +164,7 @@ def run_video(model, path: Path, out_dir: Path, args) -> int:
 
     from mmxf.apis import inference
     from mmxf.config import UserError
+
     capture = cv2.VideoCapture(str(path))
     if not capture.isOpened():
         raise UserError(f'{path} is not a video that OpenCV can read, or is corrupt')
@@ -131,7 +182,7 @@ def run_video(model, path: Path, out_dir: Path, args) -> int:
                 break
             picture = draw(model, frame, inference(model, frame), args)[..., ::-1]
             # Encoders want even sizes.
-            picture = picture[:picture.shape[0] // 2 * 2, :picture.shape[1] // 2 * 2]
+            picture = picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2]
             if writer is None:
                 size = (picture.shape[1], picture.shape[0])
                 writer = cv2.VideoWriter(str(out), cv2.VideoWriter_fourcc(*'mp4v'), rate, size)

@@ -1,22 +1,36 @@
 """Count parameters and FLOPs of a config's model."""
+
 import argparse
 
 from ._errors import user_errors
 
-SUMMARY = 'Count a model\'s parameters and FLOPs'
+SUMMARY = "Count a model's parameters and FLOPs"
 
 
 def parse_args(argv=None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog='get_flops', description=SUMMARY,
-        epilog='Matrix products and convolutions are counted, as torch.utils.flop_counter does: one multiply-add is 2 FLOPs. '
-               '1 GMAC (many papers write "GFLOPs" for it) is therefore 2 GFLOPs here.')
-    parser.add_argument('config', metavar='CONFIG', help="config file, or 'mmdet::...' for one of mmdet's own")
-    parser.add_argument('--shape', type=int, nargs='+', default=None, metavar=('H', 'W'),
-                        help="input size; one number is a square (default: the config's image_size)")
-    parser.add_argument('--device', default=None, help="'cpu' or 'cuda' computes for real (default: shapes only)")
+        description=SUMMARY,
+        epilog='Matrix products and convolutions are counted, as torch.utils.flop_counter does: one '
+        'multiply-add is 2 FLOPs. 1 GMAC (many papers write "GFLOPs" for it) is therefore 2 GFLOPs here.',
+    )
+    parser.add_argument(
+        'config', metavar='CONFIG', help="config file, or 'mmdet::...' for one of mmdet's own"
+    )
+    parser.add_argument(
+        '--shape',
+        type=int,
+        nargs='+',
+        default=None,
+        metavar=('H', 'W'),
+        help="input size; one number is a square (default: the config's image_size)",
+    )
+    parser.add_argument(
+        '--device', default=None, help="'cpu' or 'cuda' computes for real (default: shapes only)"
+    )
     parser.add_argument('--json', default=None, metavar='OUT', help='also write the numbers as JSON')
-    parser.add_argument('--cfg-options', nargs='+', default=None, metavar='KEY=VALUE', help='override config values')
+    parser.add_argument(
+        '--cfg-options', nargs='+', default=None, metavar='KEY=VALUE', help='override config values'
+    )
     args = parser.parse_args(argv)
     args.shape = check_shape(parser, args.shape)
     return args
@@ -35,14 +49,24 @@ def count_flops(model, batch: dict) -> dict[str, int]:
     """FLOPs of a forward pass (``mode='tensor'``), by module name; '' is the whole model."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
+
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
         model(batch['inputs'], batch['data_samples'], mode='tensor')
     root = type(model).__name__
-    counts = {'': counter.get_total_flops()}
-    for name, ops in counter.get_flop_counts().items():
-        if name.startswith(root + '.'):
-            counts[name[len(root) + 1:]] = sum(ops.values())
+    counts = {
+        name[len(root) + 1 :]: sum(ops.values())
+        for name, ops in counter.get_flop_counts().items()
+        if name.startswith(root + '.')
+    }
+    # A module whose forward() is called by name, or whose children are called one by one, is not seen by
+    # the counter; it has at least what its children have. Children come after their parents in
+    # named_modules, hence the reversal.
+    for name, module in reversed(list(model.named_modules())):
+        if name:
+            inner = sum(counts.get(f'{name}.{child}', 0) for child, _ in module.named_children())
+            counts[name] = max(counts.get(name, 0), inner)
+    counts[''] = counter.get_total_flops()
     return counts
 
 
@@ -57,14 +81,19 @@ def count_parameters(module, skip_training_only: bool = False) -> int:
 
 
 def module_rows(model, flops: dict[str, int]) -> list[tuple[str, object]]:
-    """Modules of the table: the top ones, and under a top one that is the model's larger part, its own children."""
+    """Modules of the table: the top ones, and under a top one that is the model's larger part, its own
+    children.
+    """
     total, rows = count_parameters(model), []
     for name, child in model.named_children():
         if not count_parameters(child) and not flops.get(name):
             continue
         rows.append((name, child))
-        inner = [(f'{name}.{n}', c) for n, c in child.named_children()
-                 if count_parameters(c) > 0.002 * total or flops.get(f'{name}.{n}', 0) > 0.002 * flops['']]
+        inner = [
+            (f'{name}.{n}', c)
+            for n, c in child.named_children()
+            if count_parameters(c) > 0.002 * total or flops.get(f'{name}.{n}', 0) > 0.002 * flops['']
+        ]
         if 1 < len(inner) <= 12 and 'backbone' not in name:
             rows += inner
     return rows
@@ -77,11 +106,13 @@ def measure(args) -> dict:
     from mmxf.apis.init_model import build_model
     from mmxf.apis.synthetic import open_at_size, synthetic_batch
     from mmxf.config.overrides import parse_options
+
     cfg, shape = open_at_size(args.config, args.shape, parse_options(args.cfg_options))
     model = build_model(cfg).eval()
     batch = synthetic_batch(model, cfg, shape)
     if args.device is None:
-        # Shapes alone decide; the meta device has no numbers to compute. Models that look at values need real ones.
+        # Shapes alone decide; the meta device has no numbers to compute. Models that look at values need
+        # real ones.
         try:
             flops = count_flops(model.to('meta'), dict(batch, inputs=batch['inputs'].to('meta')))
         except (NotImplementedError, RuntimeError, ValueError, TypeError):
@@ -91,12 +122,24 @@ def measure(args) -> dict:
         device = torch.device(args.device)
         model = model.to(device)
         flops = count_flops(model, synthetic_batch(model, cfg, shape))
-    modules = [dict(name=name, parameters=count_parameters(module), flops=flops.get(name, 0),
-                    training_only=bool(getattr(module, 'training_only', False)))
-               for name, module in module_rows(model, flops)]
-    return dict(config=str(args.config), input=list(batch['inputs'].shape), parameters=count_parameters(model),
-                parameters_inference=count_parameters(model, skip_training_only=True), flops=flops[''],
-                gmacs=flops[''] / 2e9, modules=modules)
+    modules = [
+        dict(
+            name=name,
+            parameters=count_parameters(module),
+            flops=flops.get(name, 0),
+            training_only=bool(getattr(module, 'training_only', False)),
+        )
+        for name, module in module_rows(model, flops)
+    ]
+    return dict(
+        config=str(args.config),
+        input=list(batch['inputs'].shape),
+        parameters=count_parameters(model),
+        parameters_inference=count_parameters(model, skip_training_only=True),
+        flops=flops[''],
+        gmacs=flops[''] / 2e9,
+        modules=modules,
+    )
 
 
 @user_errors
@@ -111,15 +154,26 @@ def main(argv=None) -> int:
         share = f'{100 * m["flops"] / max(1, result["flops"]):.1f}%'
         note = '   training only' if m['training_only'] else ''
         name = depth + m['name'].split('.')[-1]
-        print(f'{name:<{width}}{m["parameters"]:>14,}{m["flops"] / 1e9:>12.2f}{m["flops"] / 2e9:>12.2f}{share:>8}{note}')
-    print(f'{"all":<{width}}{result["parameters"]:>14,}{result["flops"] / 1e9:>12.2f}{result["gmacs"]:>12.2f}')
+        print(
+            f'{name:<{width}}{m["parameters"]:>14,}{m["flops"] / 1e9:>12.2f}{m["flops"] / 2e9:>12.2f}'
+            f'{share:>8}{note}'
+        )
+    print(
+        f'{"all":<{width}}{result["parameters"]:>14,}{result["flops"] / 1e9:>12.2f}{result["gmacs"]:>12.2f}'
+    )
     if result['parameters'] != result['parameters_inference']:
-        print(f'{"for inference":<{width}}{result["parameters_inference"]:>14,}   without the parts that only train')
-    print('Forward pass of one batch. Matrix products, convolutions and attention are counted, one multiply-add as 2 FLOPs; '
-          'GMACs are half of that.\nSampling (deformable attention), norms and activations are not counted.')
+        print(
+            f'{"for inference":<{width}}{result["parameters_inference"]:>14,}'
+            '   without the parts that only train'
+        )
+    print(
+        'Forward pass of one image. Matrix products, convolutions and attention are counted, one multiply-add '
+        'as 2 FLOPs;\nGMACs are half of that. Sampling (deformable attention), norms and activations are not counted.'
+    )
     if args.json:
         import json
         from pathlib import Path
+
         Path(args.json).parent.mkdir(parents=True, exist_ok=True)
         Path(args.json).write_text(json.dumps(result, indent=1))
         print(f'numbers: {args.json}')

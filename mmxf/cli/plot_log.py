@@ -1,4 +1,5 @@
 """Draw curves of losses and metrics from the logs of one run or several."""
+
 import argparse
 from pathlib import Path
 
@@ -8,12 +9,20 @@ SUMMARY = 'Draw loss and metric curves of runs, and print their last values'
 
 
 def parse_args(argv=None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog='plot_log', description=SUMMARY)
-    parser.add_argument('logs', nargs='+', metavar='LOG', help='vis_data/scalars.json of a run, or the folder of a run')
-    parser.add_argument('--keys', nargs='+', default=None, help='scalars to draw, one panel each (default: loss panoptic/PQ)')
-    parser.add_argument('--names', nargs='+', default=None, help='a name for each log (default: from its path)')
+    parser = argparse.ArgumentParser(description=SUMMARY)
+    parser.add_argument(
+        'logs', nargs='+', metavar='LOG', help='vis_data/scalars.json of a run, or the folder of a run'
+    )
+    parser.add_argument(
+        '--keys', nargs='+', default=None, help='scalars to draw, one panel each (default: loss panoptic/PQ)'
+    )
+    parser.add_argument(
+        '--names', nargs='+', default=None, help='a name for each log (default: from its path)'
+    )
     parser.add_argument('--title', default='', help='a line over the panels')
-    parser.add_argument('--out', default=None, help='picture to write; .png, .svg or .pdf (default: curve.png)')
+    parser.add_argument(
+        '--out', default=None, help='picture to write; .png, .svg or .pdf (default: curve.png)'
+    )
     args = parser.parse_args(argv)
     if args.names and len(args.names) != len(args.logs):
         parser.error(f'{len(args.names)} --names for {len(args.logs)} logs')
@@ -33,6 +42,7 @@ def main(argv=None) -> int:
     args = parse_args(argv)
     from mmxf.config import UserError
     from mmxf.visualization.curves import available_keys, plot_curves, read_scalars, series
+
     try:
         runs: dict = {}
         for path, name in zip(args.logs, args.names or [run_name(log) for log in args.logs]):

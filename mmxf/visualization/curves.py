@@ -1,4 +1,5 @@
 """Curves of losses and metrics from mmengine's ``vis_data/scalars.json``."""
+
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +8,9 @@ COLORS = ('#2f6db5', '#d9632c', '#3b9a5f', '#8a4fb0', '#b5952f', '#c43c6b')
 
 
 def find_logs(path) -> list[Path]:
-    """Scalar logs at ``path``: the file itself, or a run's folder with its (possibly resumed) logs, oldest first."""
+    """Scalar logs at ``path``: the file itself, or a run's folder with its (possibly resumed) logs, oldest
+    first.
+    """
     path = Path(path)
     if path.is_file():
         return [path]
@@ -22,9 +25,9 @@ def find_logs(path) -> list[Path]:
 def read_scalars(path) -> list[dict]:
     """Rows of a run, each a dict with ``step`` and scalars, sorted by step.
 
-    ``path`` is a ``scalars.json`` (one JSON object a line, as mmengine's LocalVisBackend writes) or a run's folder. Where a
-    run was resumed, what the later log holds replaces the earlier log's rows from that step on. A half-written last
-    line, of a run that was killed, is left out.
+    ``path`` is a ``scalars.json`` (one JSON object a line, as mmengine's LocalVisBackend writes) or a run's
+    folder. Where a run was resumed, what the later log holds replaces the earlier log's rows from that step
+    on. A half-written last line, of a run that was killed, is left out.
     """
     rows: list[dict] = []
     for log in find_logs(path):
@@ -37,7 +40,10 @@ def read_scalars(path) -> list[dict]:
             except json.JSONDecodeError:
                 continue
             if not isinstance(row, dict):
-                raise ValueError(f'{log}:{number} is no log line: expected one JSON object a line, as in vis_data/scalars.json')
+                raise ValueError(
+                    f'{log}:{number} is no log line: expected one JSON object a line, '
+                    'as in vis_data/scalars.json'
+                )
             if 'step' not in row and 'iter' not in row:
                 continue
             row['step'] = row.get('step', row.get('iter'))
@@ -53,8 +59,12 @@ def read_scalars(path) -> list[dict]:
 
 def available_keys(rows: Sequence[dict]) -> list[str]:
     """Names of all numeric scalars of a run."""
-    return sorted({k for row in rows for k, v in row.items()
-                   if isinstance(v, (int, float)) and k not in ('step', 'iter', 'epoch')})
+    return sorted({
+        k
+        for row in rows
+        for k, v in row.items()
+        if isinstance(v, (int, float)) and k not in ('step', 'iter', 'epoch')
+    })
 
 
 def series(rows: Sequence[dict], key: str) -> tuple[list[float], list[float]]:
@@ -119,14 +129,33 @@ def plot_curves(runs: dict[str, Sequence[dict]], keys: Sequence[str], out, title
 
 
 def draw_line(axes, steps, values, color, label) -> None:
-    """Dense series: pale raw values under their moving average. Sparse ones (validation): dots, the last value written."""
+    """Dense series: pale raw values under their moving average. Sparse ones (validation): dots, the last
+    value written.
+    """
     if len(values) > 40:
         axes.plot(steps, values, color=color, alpha=0.25, linewidth=0.9)
         axes.plot(steps, smooth(values, 0.9), color=color, linewidth=2, label=label)
         return
-    axes.plot(steps, values, color=color, linewidth=2, marker='o', markersize=4.5, markeredgecolor='white', label=label)
-    axes.annotate(f'{values[-1]:.4g}', (steps[-1], values[-1]), xytext=(0, 8), textcoords='offset points', ha='right',
-                  color=color, fontsize=10, fontweight='bold')
+    axes.plot(
+        steps,
+        values,
+        color=color,
+        linewidth=2,
+        marker='o',
+        markersize=4.5,
+        markeredgecolor='white',
+        label=label,
+    )
+    axes.annotate(
+        f'{values[-1]:.4g}',
+        (steps[-1], values[-1]),
+        xytext=(0, 8),
+        textcoords='offset points',
+        ha='right',
+        color=color,
+        fontsize=10,
+        fontweight='bold',
+    )
 
 
 def style_axes(axes, key: str) -> None:

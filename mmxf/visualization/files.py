@@ -1,4 +1,5 @@
 """Reading and writing pictures, and panoptic maps from official files."""
+
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,8 @@ def write_image(path, image: np.ndarray) -> Path:
     """Write an RGB uint8 image; the folder is made. Raises OSError where it cannot be written."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # imwrite picks the format by suffix but mangles non-ASCII paths on some systems; encoding in memory does not.
+    # imwrite picks the format by suffix but mangles non-ASCII paths on some systems; encoding in memory
+    # does not.
     ok, data = cv2.imencode(path.suffix or '.png', cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     if not ok:
         raise OSError(f'cannot encode {path}: unknown image format {path.suffix!r}')
@@ -20,7 +22,9 @@ def write_image(path, image: np.ndarray) -> Path:
 
 
 def read_rgb(path) -> np.ndarray:
-    """Read an image as (H, W, 3) uint8 RGB. Raises FileNotFoundError, or ValueError naming an undecodable file."""
+    """Read an image as (H, W, 3) uint8 RGB. Raises FileNotFoundError, or ValueError naming an undecodable
+    file.
+    """
     data = np.frombuffer(Path(path).read_bytes(), np.uint8)
     image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     if image is None:
@@ -28,7 +32,9 @@ def read_rgb(path) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def panoptic_from_png(path, segments: list[dict], void: int, cat2label: dict[int, int] | None = None) -> np.ndarray:
+def panoptic_from_png(
+    path, segments: list[dict], void: int, cat2label: dict[int, int] | None = None
+) -> np.ndarray:
     """Panoptic map in mmdet's encoding from a file in COCO's panoptic format (id = R + 256 G + 65536 B).
 
     Args:

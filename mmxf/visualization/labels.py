@@ -1,4 +1,5 @@
 """Where the segments' names go: deep inside each segment, clear of one another."""
+
 from collections.abc import Sequence
 
 import cv2
@@ -10,8 +11,8 @@ from .text import Writer, text_size
 def inner_points(mask: np.ndarray, tries: int, clear: tuple[float, float]):
     """Yield up to ``tries`` (x, y, depth) points of a boolean mask, deepest first.
 
-    ``depth`` is the distance to the mask's border in pixels. Around each point a box of half size ``clear`` is struck out,
-    so that the next one lies elsewhere.
+    ``depth`` is the distance to the mask's border in pixels. Around each point a box of half size ``clear``
+    is struck out, so that the next one lies elsewhere.
     """
     # A frame of zeros makes the image's own border a border too.
     depth = cv2.distanceTransform(np.pad(mask.astype(np.uint8), 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
@@ -25,10 +26,12 @@ def inner_points(mask: np.ndarray, tries: int, clear: tuple[float, float]):
             return
         yield x, y, float(depth[y, x])
         dx, dy = (int(c) for c in clear)
-        ranked[max(0, y - dy):y + dy + 1, max(0, x - dx):x + dx + 1] = -np.inf
+        ranked[max(0, y - dy) : y + dy + 1, max(0, x - dx) : x + dx + 1] = -np.inf
 
 
-def place_labels(index: np.ndarray, names: Sequence[str], size: int) -> list[tuple[int, float, float, float, float]]:
+def place_labels(
+    index: np.ndarray, names: Sequence[str], size: int
+) -> list[tuple[int, float, float, float, float]]:
     """Boxes (segment, x, y, width, height) of the names that find room, by falling size of their segments."""
     height, width = index.shape
     areas = np.bincount(index[index >= 0].ravel(), minlength=len(names))
@@ -41,13 +44,15 @@ def place_labels(index: np.ndarray, names: Sequence[str], size: int) -> list[tup
             continue
         ys, xs = np.nonzero(index == segment)
         top, left = ys.min(), xs.min()
-        mask = index[top:ys.max() + 1, left:xs.max() + 1] == segment
+        mask = index[top : ys.max() + 1, left : xs.max() + 1] == segment
         for x, y, depth in inner_points(mask, 8, (w / 2, h / 2)):
             if depth < 0.22 * h:
                 break
             x0 = min(max(left + x - w / 2, 2), max(2, width - w - 2))
             y0 = min(max(top + y - h / 2, 2), max(2, height - h - 2))
-            if all(x0 + w < px or px + pw < x0 or y0 + h < py or py + ph < y0 for _, px, py, pw, ph in placed):
+            if all(
+                x0 + w < px or px + pw < x0 or y0 + h < py or py + ph < y0 for _, px, py, pw, ph in placed
+            ):
                 placed.append((int(segment), x0, y0, w, h))
                 break
     return placed
@@ -61,11 +66,13 @@ def draw_labels(image: np.ndarray, index: np.ndarray, names: Sequence[str], colo
         index: (H, W) which segment owns the pixel, -1 = none.
         names: N texts. colors: (N, 3) uint8.
     """
-    size = int(np.clip(round(min(image.shape[:2]) / 37), 10, 30))
+    size = int(np.clip(round(min(image.shape[:2]) / 35), 10, 30))
     writer = Writer(image)
     for segment, x, y, w, h in place_labels(index, names, size):
         dark = colors[segment].astype(np.float32)
-        dark *= 62 / max(62.0, float(dark @ (0.299, 0.587, 0.114)))  # luminance at most 62: white stays readable
+        dark *= 62 / max(
+            62.0, float(dark @ (0.299, 0.587, 0.114))
+        )  # luminance at most 62: white stays readable
         writer.box(x, y, w, h, dark, radius=0.32 * h, opacity=0.84)
         writer.text(x + w / 2, y + h / 2, names[segment], size, (255, 255, 255))
     return writer.image()

@@ -1,4 +1,5 @@
 """Panoptic segments over an image: colours, borders, names."""
+
 from collections.abc import Sequence
 
 import cv2
@@ -26,8 +27,8 @@ def as_map(panoptic_map) -> np.ndarray:
 def split_panoptic(panoptic_map, num_classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Map in mmdet's encoding -> which segment owns each pixel.
 
-    Returns: index (H, W) int32, -1 = void; labels (N,); instance ids (N,), 0 where the encoding gives none. Void is
-        every value whose label (value % 1000) is ``num_classes`` or more, or that is negative.
+    Returns: index (H, W) int32, -1 = void; labels (N,); instance ids (N,), 0 where the encoding gives none.
+        Void is every value whose label (value % 1000) is ``num_classes`` or more, or that is negative.
     """
     array = as_map(panoptic_map)
     values, index = np.unique(array, return_inverse=True)
@@ -60,7 +61,9 @@ def enlarge_index(index: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def border_weights(index: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarray]:
-    """Antialiased (H, W) weights in [0, 1] of a thin line between segments and of the soft shadow around it."""
+    """Antialiased (H, W) weights in [0, 1] of a thin line between segments and of the soft shadow around
+    it.
+    """
     edge = np.zeros(index.shape, np.float32)
     differs = index[:, 1:] != index[:, :-1]
     edge[:, 1:][differs] = 1
@@ -68,35 +71,41 @@ def border_weights(index: np.ndarray, width: float) -> tuple[np.ndarray, np.ndar
     differs = index[1:] != index[:-1]
     edge[1:][differs] = 1
     edge[:-1][differs] = 1
-    # The two pixels either side of a border are marked; blurring makes of them a line about `width` pixels wide.
+    # The two pixels either side of a border are marked; blurring makes of them a line about `width` pixels
+    # wide.
     line = np.clip(cv2.GaussianBlur(edge, (0, 0), 0.55 * width) * 1.15 - 0.1, 0, 1)
     shadow = np.clip(cv2.GaussianBlur(edge, (0, 0), 1.8 * width) * 1.6, 0, 1)
     return line, shadow
 
 
-def draw_panoptic(image: np.ndarray,
-                  panoptic_map,
-                  classes: Sequence[str],
-                  palette: Sequence[Sequence[int]] | None = None,
-                  *,
-                  thing_classes: Sequence[str] | None = None,
-                  scores: dict[int, float] | None = None,
-                  alpha: float = 0.58,
-                  labels: bool = True,
-                  min_side: int = 420) -> np.ndarray:
+def draw_panoptic(
+    image: np.ndarray,
+    panoptic_map,
+    classes: Sequence[str],
+    palette: Sequence[Sequence[int]] | None = None,
+    *,
+    thing_classes: Sequence[str] | None = None,
+    scores: dict[int, float] | None = None,
+    alpha: float = 0.58,
+    labels: bool = True,
+    min_side: int = 420,
+) -> np.ndarray:
     """Draw panoptic segments over an image.
 
     Args:
         image: (H, W, 3) uint8, RGB.
-        panoptic_map: (H, W) or (1, H, W) in mmdet's encoding, label + instance id * 1000; labels of ``len(classes)``
-            and above, and negative values, are void and stay grey. A map of another size than the image is resized.
+        panoptic_map: (H, W) or (1, H, W) in mmdet's encoding, label + instance id * 1000; labels of
+            ``len(classes)`` and above, and negative values, are void and stay grey. A map of another size
+            than the image is resized.
         classes: names, by label.
         palette: RGB colours by label; None generates them.
-        thing_classes: names of the classes with instances, whose colours vary. None: whatever has an instance id.
+        thing_classes: names of the classes with instances, whose colours vary. None: whatever has an
+            instance id.
         scores: map value -> score, printed behind the name.
         alpha: how strongly the colours cover the image, 0-1.
         labels: write class names.
-        min_side: smaller images are enlarged so that their shorter side has this many pixels; 0 never enlarges.
+        min_side: smaller images are enlarged so that their shorter side has this many pixels; 0 never
+            enlarges.
 
     Returns:
         (H', W', 3) uint8, RGB.
@@ -117,12 +126,16 @@ def draw_panoptic(image: np.ndarray,
     names = [display_name(classes[label]) for label in segment_labels]
     if scores:
         values = segment_labels + instances * INSTANCE_OFFSET
-        names = [f'{name} {scores[v]:.2f}' if v in scores else name for name, v in zip(names, values.tolist())]
+        names = [
+            f'{name} {scores[v]:.2f}' if v in scores else name for name, v in zip(names, values.tolist())
+        ]
     return draw_labels(out, index, names, colors)
 
 
 def blend(image: np.ndarray, index: np.ndarray, colors: np.ndarray, alpha: float) -> np.ndarray:
-    """Image under the segments' colours, void greyed, borders as white lines in a soft shadow. All RGB uint8."""
+    """Image under the segments' colours, void greyed, borders as white lines in a soft shadow. All RGB
+    uint8.
+    """
     grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB).astype(np.float32)
     # Half-grey under the colour keeps the texture and stops the photo's hue from shifting the class colour.
     base = 0.5 * image.astype(np.float32) + 0.5 * grey
@@ -151,5 +164,5 @@ def display_name(name: str) -> str:
     """Name to print: COCO's 'wall-other-merged' reads 'wall', 'door-stuff' 'door'."""
     for suffix in ('-merged', '-other', '-stuff'):
         if name.endswith(suffix) and len(name) > len(suffix):
-            name = name[:-len(suffix)]
+            name = name[: -len(suffix)]
     return name

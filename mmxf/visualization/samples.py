@@ -1,11 +1,14 @@
 """Panoptic maps out of data samples."""
+
 import numpy as np
 
 from .panoptic import INSTANCE_OFFSET, as_map
 
 
 def encode_index(index: np.ndarray, labels, num_classes: int) -> np.ndarray:
-    """Index map (H, W) (-1 = void) and labels (N,) -> map in mmdet's encoding, instance ids from 1 per class."""
+    """Index map (H, W) (-1 = void) and labels (N,) -> map in mmdet's encoding, instance ids from 1 per
+    class.
+    """
     count: dict[int, int] = {}
     table = np.full(len(labels) + 1, num_classes, np.int64)
     for i, label in enumerate(int(x) for x in labels):
@@ -17,16 +20,20 @@ def encode_index(index: np.ndarray, labels, num_classes: int) -> np.ndarray:
 def sample_panoptic(sample, num_classes: int, shape: tuple[int, int] | None = None) -> np.ndarray | None:
     """Ground truth of a data sample as (H, W) map in mmdet's encoding, or None where it holds none.
 
-    Reads ``gt_panoptic_index`` with ``gt_instances.labels`` (taken at every s-th pixel and blown up to ``shape`` here), or
-    mmdet's own ``gt_panoptic_seg``, or its ``gt_instances.masks`` over ``gt_sem_seg``.
+    Reads ``gt_panoptic_index`` with ``gt_instances.labels`` (taken at every s-th pixel and blown up to
+    ``shape`` here), or mmdet's own ``gt_panoptic_seg``, or its ``gt_instances.masks`` over ``gt_sem_seg``.
     """
     if 'gt_panoptic_index' in sample:
         labels = sample.gt_instances.labels.tolist()
         index = as_map(sample.gt_panoptic_index.data)
         if shape is not None and index.shape != tuple(shape):
-            # The index was taken at [::s, ::s]: entry i stands for the pixels from i * s on.
+            # The index was taken at [::s, ::s]: entry i is pixel i * s, and the best guess for its
+            # neighbours.
             stride = -(-shape[0] // index.shape[0])
-            index = index.repeat(stride, 0).repeat(stride, 1)[:shape[0], :shape[1]]
+            rows, columns = (
+                np.minimum((np.arange(n) + stride // 2) // stride, m - 1) for n, m in zip(shape, index.shape)
+            )
+            index = index[rows[:, None], columns]
         return encode_index(index, labels, num_classes)
     instances = sample.gt_instances if 'gt_instances' in sample else None
     masks = instances.masks if instances is not None and 'masks' in instances else None

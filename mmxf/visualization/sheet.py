@@ -1,4 +1,5 @@
 """Sheets: pictures side by side under captions, with a legend."""
+
 from collections.abc import Sequence
 
 import cv2
@@ -13,10 +14,13 @@ INK = (38, 40, 46)
 FAINT = (120, 124, 134)
 
 
-def side_by_side(panels: Sequence[tuple[str, np.ndarray]],
-                 title: str = '',
-                 legend: Sequence[tuple[str, Sequence[int]]] = ()) -> np.ndarray:
-    """One picture of several: captions above, an optional title at the left, an optional legend of colours below.
+def side_by_side(
+    panels: Sequence[tuple[str, np.ndarray]],
+    title: str = '',
+    legend: Sequence[tuple[str, Sequence[int]]] = (),
+) -> np.ndarray:
+    """One picture of several: captions above, an optional title at the left, an optional legend of colours
+    below.
 
     Args:
         panels: (caption, (H, W, 3) uint8 RGB image); images are scaled to the first one's height.
@@ -26,9 +30,14 @@ def side_by_side(panels: Sequence[tuple[str, np.ndarray]],
     if not panels:
         raise ValueError('side_by_side needs at least one panel')
     height = panels[0][1].shape[0]
-    images = [image if image.shape[0] == height else cv2.resize(
-        image, (round(image.shape[1] * height / image.shape[0]), height), interpolation=cv2.INTER_AREA)
-        for _, image in panels]
+    images = [
+        image
+        if image.shape[0] == height
+        else cv2.resize(
+            image, (round(image.shape[1] * height / image.shape[0]), height), interpolation=cv2.INTER_AREA
+        )
+        for _, image in panels
+    ]
     size = int(np.clip(round(height / 26), 13, 34))
     margin, gap = round(size * 1.1), round(size * 0.6)
     head = round(size * 2.0)
@@ -41,7 +50,7 @@ def side_by_side(panels: Sequence[tuple[str, np.ndarray]],
     sheet = np.full((top + head + height + bottom, width, 3), PAPER, np.uint8)
     x, lefts = margin, []
     for image in images:
-        sheet[top + head:top + head + height, x:x + image.shape[1]] = image
+        sheet[top + head : top + head + height, x : x + image.shape[1]] = image
         lefts.append(x)
         x += image.shape[1] + gap
     writer = Writer(sheet)
@@ -74,15 +83,17 @@ def legend_rows(legend, size: int, width: int) -> list[list[tuple[str, Sequence[
     return rows
 
 
-def panoptic_sheet(image: np.ndarray,
-                   maps: Sequence[tuple[str, np.ndarray]],
-                   classes: Sequence[str],
-                   palette=None,
-                   *,
-                   thing_classes: Sequence[str] | None = None,
-                   title: str = '',
-                   min_side: int = 420,
-                   legend: bool = True) -> np.ndarray:
+def panoptic_sheet(
+    image: np.ndarray,
+    maps: Sequence[tuple[str, np.ndarray]],
+    classes: Sequence[str],
+    palette=None,
+    *,
+    thing_classes: Sequence[str] | None = None,
+    title: str = '',
+    min_side: int = 420,
+    legend: bool = True,
+) -> np.ndarray:
     """Sheet of an RGB image and panoptic maps of it, e.g. ``[('ground truth', gt), ('prediction', pred)]``.
 
     Args as :func:`mmxf.visualization.draw_panoptic`; the legend lists the classes that occur in the maps.
@@ -91,11 +102,16 @@ def panoptic_sheet(image: np.ndarray,
     panels = [('image', enlarge(image, min_side))]
     present: dict[int, int] = {}
     for caption, panoptic in maps:
-        panels.append((caption, draw_panoptic(image, panoptic, classes, palette, thing_classes=thing_classes,
-                                              min_side=min_side)))
+        panels.append((
+            caption,
+            draw_panoptic(image, panoptic, classes, palette, thing_classes=thing_classes, min_side=min_side),
+        ))
         index, labels, _ = split_panoptic(panoptic, len(classes))
-        for label, area in zip(labels.tolist(), np.bincount(index[index >= 0].ravel(), minlength=len(labels))):
+        for label, area in zip(
+            labels.tolist(), np.bincount(index[index >= 0].ravel(), minlength=len(labels))
+        ):
             present[label] = present.get(label, 0) + int(area)
     order = sorted(present, key=present.get, reverse=True)
-    return side_by_side(panels, title,
-                        [(display_name(classes[label]), palette[label]) for label in order] if legend else ())
+    return side_by_side(
+        panels, title, [(display_name(classes[label]), palette[label]) for label in order] if legend else ()
+    )

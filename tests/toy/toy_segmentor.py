@@ -1,4 +1,5 @@
 """The smallest model that keeps the house's model contract: tools and apis are tested with it in seconds."""
+
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModel
@@ -16,7 +17,9 @@ class ToySegmentor(BaseModel):
         super().__init__(data_preprocessor=data_preprocessor)
         self.num_classes = num_classes
         self.backbone = nn.Conv2d(3, 8, 4, stride=4)
-        self.head = nn.ModuleDict(dict(masks=nn.Conv2d(8, num_classes, 1), classes=nn.Linear(8, num_classes + 1)))
+        self.head = nn.ModuleDict(
+            dict(masks=nn.Conv2d(8, num_classes, 1), classes=nn.Linear(8, num_classes + 1))
+        )
         self.auxiliary = nn.Conv2d(8, num_classes, 1)
         self.auxiliary.training_only = True
 

@@ -1,4 +1,5 @@
 """Pictures of validation and test: image, ground truth and prediction side by side."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -15,12 +16,13 @@ from mmxf.visualization import panoptic_from_png, panoptic_sheet, read_rgb, writ
 class PanopticVisualizationHook(Hook):
     """Writes sheets (image | ground truth | prediction) of panoptic predictions at validation and test.
 
-    Ground truth comes from the data set's panoptic files where it knows them; without, the sheet has two pictures.
+    Ground truth comes from the data set's panoptic files where it knows them; without, the sheet has two
+    pictures.
 
     Args:
         draw: False switches the hook off, so that a base config can carry it.
-        out_dir: folder of the pictures, inside the run's folder unless absolute. A test writes ``<out_dir>/<image>.png``, a
-            validation ``<out_dir>/val_<iteration>/<image>.png``.
+        out_dir: folder of the pictures, inside the run's folder unless absolute. A test writes
+            ``<out_dir>/<image>.png``, a validation ``<out_dir>/val_<iteration>/<image>.png``.
         num_samples: pictures a validation or test, the first of the data set; -1 = all.
         val: also draw at validation, not only at test.
         min_side: smaller images are enlarged to this shorter side, in pixels.
@@ -28,8 +30,14 @@ class PanopticVisualizationHook(Hook):
 
     priority = 'LOW'
 
-    def __init__(self, draw: bool = True, out_dir: str = 'vis', num_samples: int = 8, val: bool = True,
-                 min_side: int = 420) -> None:
+    def __init__(
+        self,
+        draw: bool = True,
+        out_dir: str = 'vis',
+        num_samples: int = 8,
+        val: bool = True,
+        min_side: int = 420,
+    ) -> None:
         self.draw = draw
         self.out_dir = Path(out_dir)
         self.num_samples = num_samples
@@ -38,11 +46,15 @@ class PanopticVisualizationHook(Hook):
         self.written: list[Path] = []
         self._infos: dict[int, dict[str, dict]] = {}
 
-    def after_val_iter(self, runner, batch_idx: int, data_batch=None, outputs: Sequence | None = None) -> None:
+    def after_val_iter(
+        self, runner, batch_idx: int, data_batch=None, outputs: Sequence | None = None
+    ) -> None:
         if self.val:
             self._draw_batch(runner, runner.val_dataloader, batch_idx, outputs, f'val_{runner.iter:06d}')
 
-    def after_test_iter(self, runner, batch_idx: int, data_batch=None, outputs: Sequence | None = None) -> None:
+    def after_test_iter(
+        self, runner, batch_idx: int, data_batch=None, outputs: Sequence | None = None
+    ) -> None:
         self._draw_batch(runner, runner.test_dataloader, batch_idx, outputs, '')
 
     def after_test_epoch(self, runner, metrics=None) -> None:
@@ -55,6 +67,7 @@ class PanopticVisualizationHook(Hook):
         if batch_idx == 0:
             self.written = []
         from mmengine.dist import get_rank, get_world_size
+
         size = getattr(dataloader, 'batch_size', None) or len(outputs)
         dataset = dataloader.dataset
         folder = Path(runner.work_dir) / self.out_dir / subfolder
@@ -69,8 +82,13 @@ class PanopticVisualizationHook(Hook):
     def _draw_sample(self, runner, dataset, sample, position: int, folder: Path) -> None:
         path = sample.get('img_path')
         try:
-            sheet = draw_sample(sample, dataset.metainfo, self._info(dataset, path), getattr(dataset, 'cat2label', None),
-                                self.min_side)
+            sheet = draw_sample(
+                sample,
+                dataset.metainfo,
+                self._info(dataset, path),
+                getattr(dataset, 'cat2label', None),
+                self.min_side,
+            )
             self.written.append(write_image(folder / f'{Path(path).stem}.png', sheet))
         except (OSError, ValueError, TypeError) as error:
             # A picture is never worth a run: say what is wrong with this one and go on.
@@ -89,18 +107,30 @@ class PanopticVisualizationHook(Hook):
         return self._infos[key].get(str(path))
 
 
-def draw_sample(sample, metainfo: dict, info: dict | None, cat2label: dict | None = None,
-                min_side: int = 420) -> np.ndarray:
-    """Sheet (RGB uint8) of a predicted data sample; ``info`` may name the ground truth (``seg_map_path``, ``segments_info``).
+def draw_sample(
+    sample, metainfo: dict, info: dict | None, cat2label: dict | None = None, min_side: int = 420
+) -> np.ndarray:
+    """Sheet (RGB uint8) of a predicted data sample; ``info`` may name the ground truth (``seg_map_path``,
+    ``segments_info``).
 
-    Raises OSError or ValueError where the image cannot be read, TypeError where the sample does not know its path.
+    Raises OSError or ValueError where the image cannot be read, TypeError where the sample does not know
+    its path.
     """
     classes = list(metainfo['classes'])
     path = Path(sample.get('img_path'))
     maps = []
     if info and info.get('seg_map_path') and info.get('segments_info') is not None:
-        maps.append(('ground truth', panoptic_from_png(info['seg_map_path'], info['segments_info'], len(classes),
-                                                       cat2label)))
+        maps.append((
+            'ground truth',
+            panoptic_from_png(info['seg_map_path'], info['segments_info'], len(classes), cat2label),
+        ))
     maps.append(('prediction', sample.pred_panoptic_seg.sem_seg))
-    return panoptic_sheet(read_rgb(path), maps, classes, metainfo.get('palette'),
-                          thing_classes=metainfo.get('thing_classes'), title=path.name, min_side=min_side)
+    return panoptic_sheet(
+        read_rgb(path),
+        maps,
+        classes,
+        metainfo.get('palette'),
+        thing_classes=metainfo.get('thing_classes'),
+        title=path.name,
+        min_side=min_side,
+    )
