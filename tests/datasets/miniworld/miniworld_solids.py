@@ -1,4 +1,4 @@
-"""A second, slow and simple description of the solids: signed distances, and marching along rays (float64)."""
+"""A second, slow and simple description of the solids in float64: signed distances, marching along rays."""
 
 import numpy as np
 
