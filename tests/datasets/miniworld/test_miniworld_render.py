@@ -197,7 +197,7 @@ def test_moving_camera_moves_and_still_one_does_not():
 
 
 def test_light_and_shadow_fall_where_they_should():
-    """In the zenith's light the ground under a ball is dark, beside it bright; so is the ball below and above."""
+    """In the zenith's light the ground under a ball is dark; so is the ball itself below, not above."""
     scene = make_scene((1, 0), 64, 64, style='ground')
     ball = make(
         SPHERE, (6.0, 0.0, 1.5), (0.8,) * 3, segment=segment_id(LABELS['sphere'], 1), colour_a=(0.4,) * 3
