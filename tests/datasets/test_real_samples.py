@@ -1,4 +1,4 @@
-"""The official files as they are: samples of COCO, COCO-Stuff, Cityscapes and ADE20K through their classes."""
+"""The official files as they are: real COCO, COCO-Stuff, Cityscapes and ADE20K samples."""
 
 import json
 import shutil
