@@ -136,7 +136,8 @@ def _panoptic(folder: Path, split: str, stems: list[str], workers: int, check_on
                        'file_name': f'{image_id}_gtFine_leftImg8bit.png'})
         annotations.append({'image_id': image_id, 'file_name': png.name, 'segments_info': infos})
     categories = [{'id': label.id, 'name': label.name, 'color': list(label.color),
-                   'supercategory': label.category, 'isthing': int(label.hasInstances)} for label in labels if not label.ignoreInEval]
+                   'supercategory': label.category, 'isthing': int(label.hasInstances)}
+                  for label in labels if not label.ignoreInEval]
     write_json(folder / f'{name}.json',
                {'images': images, 'annotations': annotations, 'categories': categories})
     report.made.append(f'{folder}/{name}.json and {len(pngs)} PNGs')

@@ -33,7 +33,8 @@ class InstanceMetric(BaseMetric):
         self.ann_file = ann_file
         self.coco = CocoMetric(
             ann_file=ann_file, metric=[metric] if isinstance(metric, str) else list(metric),
-            classwise=classwise, proposal_nums=proposal_nums, format_only=format_only, outfile_prefix=outfile_prefix)
+            classwise=classwise, proposal_nums=proposal_nums, format_only=format_only,
+            outfile_prefix=outfile_prefix)
         self._thing_of = None
 
     def _match_categories(self) -> None:
