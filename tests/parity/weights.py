@@ -6,9 +6,9 @@ every array depends only on the arguments (numpy's PCG64 streams and IEEE arithm
 the same bits.
 
 Weights are named as in the official state dict. Plain random weights make a degenerate network: features
-behind GELU share a large common component, so nearly every pixel falls to the same few queries and the comparison
-proves little. The rules below therefore remove the mean over the inputs from every convolution (the common
-component cancels) and set a few gains by name.
+behind GELU share a large common component, so nearly every pixel falls to the same few queries and the
+comparison proves little. The rules below therefore remove the mean over the inputs of every convolution (the
+common component cancels) and set a few gains by name.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ _GAINS: tuple[tuple[str, float], ...] = (
     (r'_kmeans_query_conv3_bn\.norm\.weight$', 0.5),
     (r'_query_conv3_bn\.norm\.weight$', 0.3),
     (r'_query_ffn_conv2_bn\.norm\.weight$', 0.3),
-    # Small residual branches and soft attention: otherwise the network is chaotic and amplifies rounding errors.
-    (r'^backbone\.res\d\.\d+\.conv3\.norm\.weight$', 0.3),
-    (r'pixel_decoder\..*\._conv3_bn\.norm\.weight$', 0.3),
-    (r'_batch_norm_similarity\.running_var$', 30.0),
+    # Small residual branches and soft attention: otherwise the network is chaotic, rounding errors grow.
+    (r'^backbone\.res\d\.\d+\.conv3\.norm\.weight$', 0.2),
+    (r'pixel_decoder\..*\._conv3_bn\.norm\.weight$', 0.2),
+    (r'_batch_norm_similarity\.weight$', 0.4),
+    (r'_batch_norm_similarity\.running_var$', 5.0),
     # Cluster sums grow with the number of pixels of a cluster.
     (r'layers\.[01]\._kmeans_query_batch_norm_retrieved_value\.running_var$', 100.0),
     (r'layers\.[23]\._kmeans_query_batch_norm_retrieved_value\.running_var$', 300.0),
