@@ -1,7 +1,9 @@
 """mmxf's registries: children of mmengine's, so that names of mmdet, mmseg and mmcv resolve with their prefix
 (``mmdet.ResNet``) and ours without (``default_scope = 'mmxf'``)."""
+from mmengine.registry import DATA_SAMPLERS as ENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as ENGINE_DATASETS
 from mmengine.registry import HOOKS as ENGINE_HOOKS
+from mmengine.registry import LOOPS as ENGINE_LOOPS
 from mmengine.registry import METRICS as ENGINE_METRICS
 from mmengine.registry import MODELS as ENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as ENGINE_OPTIM_WRAPPER_CONSTRUCTORS
@@ -30,5 +32,9 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry('optimizer wrapper constructor', parent=EN
 # Schedules of learning rate and momentum.
 PARAM_SCHEDULERS = Registry('parameter scheduler', parent=ENGINE_PARAM_SCHEDULERS, scope='mmxf',
                             locations=['mmxf.engine'])
+# What decides the order of training samples and their random draws.
+DATA_SAMPLERS = Registry('data sampler', parent=ENGINE_DATA_SAMPLERS, scope='mmxf', locations=['mmxf.engine'])
+# Training loops.
+LOOPS = Registry('loop', parent=ENGINE_LOOPS, scope='mmxf', locations=['mmxf.engine'])
 # Visualisers.
 VISUALIZERS = Registry('visualizer', parent=ENGINE_VISUALIZERS, scope='mmxf', locations=['mmxf.visualization'])

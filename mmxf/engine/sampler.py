@@ -8,8 +8,9 @@ import torch
 from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Sampler
 
+from mmxf.registry import DATA_SAMPLERS
+
 from .random_state import SeededIndex, mix_seed
-from .registry import DATA_SAMPLERS
 
 
 @DATA_SAMPLERS.register_module()

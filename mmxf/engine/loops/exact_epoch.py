@@ -5,7 +5,8 @@ from typing import Any
 
 from mmengine.runner import EpochBasedTrainLoop
 
-from ..registry import LOOPS
+from mmxf.registry import LOOPS
+
 from .exact_resume import ExactResume, exact_dataloader_cfg
 
 

@@ -6,7 +6,8 @@ from typing import Any
 from mmengine.runner import IterBasedTrainLoop
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 
-from ..registry import LOOPS
+from mmxf.registry import LOOPS
+
 from .exact_resume import ExactResume, exact_dataloader_cfg
 
 
