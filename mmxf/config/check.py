@@ -7,27 +7,14 @@ keywords kept for later) is left alone: a correct config must pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from .contexts import (
-    DEFAULT_HOOKS,
-    FOREIGN,
-    LAYER_KEYS,
-    REGISTRY_OF_KEY,
-    SECTIONS,
-    SUPPLIED,
-    TAKEN_OUT,
-    TOGETHER,
-    UNREGISTERED,
-)
-from .errors import Problem, did_you_mean, is_misspelling, nearest
+from .contexts import DEFAULT_HOOKS, SECTIONS, TOGETHER
+from .errors import Problem, did_you_mean, is_misspelling
 from .locations import Locations
-from .registries import Registries
+from .nodes import NodeChecker, Path, listed
 from .runner_keys import RUNNER_KEYS
-from .signatures import Signature, described, keys_taken, signature_of, source_words, strings_of
-
-Path = tuple[str, ...]
+from .signatures import Signature, described, signature_of, strings_of
 
 
 def check_config(
@@ -47,16 +34,12 @@ def check_config(
     return Checker(getattr(cfg, '_cfg_dict', cfg), locations, read_names).check()
 
 
-class Checker:
+class Checker(NodeChecker):
     """One pass over one config."""
 
     def __init__(self, root: dict, locations: Locations, read_names: set[str] = frozenset()) -> None:
-        self.root = root
-        self.locations = locations
+        super().__init__(root, locations)
         self.read_names = read_names
-        self.registries = Registries(root.get('default_scope'))
-        self.problems: list[Problem] = []
-        self._seen: set[tuple[str, str]] = set()
 
     def check(self) -> list[Problem]:
         self._top_level()
@@ -106,7 +89,7 @@ class Checker:
         for key in self.root:
             if key in RUNNER_KEYS or key in self.read_names or not isinstance(key, str):
                 continue
-            slips = [right for right in RUNNER_KEYS if right not in self.root and is_misspelling(key, right)]
+            slips = [right for right in RUNNER_KEYS if is_misspelling(key, right)]
             if slips:
                 self._report(
                     (key,),
@@ -131,7 +114,7 @@ class Checker:
         for key in node if isinstance(node, dict) else ():
             if key not in allowed:
                 self._report(
-                    (*path, key), f'{".".join(path)} takes {_listed(allowed)}' + did_you_mean(key, allowed)
+                    (*path, key), f'{".".join(path)} takes {listed(allowed)}' + did_you_mean(key, allowed)
                 )
 
     def _each(self, key: str) -> list[tuple[Path, Any]]:
@@ -165,7 +148,6 @@ class Checker:
                 'mmengine.runner.runner:Runner.build_dataloader',
                 set(),
                 set(),
-                self.registries,
                 complete=True,
             )
         registries = {
@@ -251,7 +233,7 @@ class Checker:
     def _hooks(self) -> None:
         hooks = self.root.get('default_hooks')
         for name, hook in hooks.items() if isinstance(hooks, dict) else ():
-            slips = [right for right in DEFAULT_HOOKS if right not in hooks and is_misspelling(name, right)]
+            slips = [right for right in DEFAULT_HOOKS if name not in DEFAULT_HOOKS and is_misspelling(name, right)]
             if slips:
                 self._report(
                     ('default_hooks', name),
@@ -260,172 +242,3 @@ class Checker:
             self._node(hook, ('default_hooks', name), ('HOOKS',), hooks.get('_scope_'), complete=True)
         for path, hook in self._each('custom_hooks'):
             self._node(hook, path, ('HOOKS',), complete=True)
-
-    # The general case: a dict with a type.
-
-    def _node(
-        self,
-        node: Any,
-        path: Path,
-        registries: tuple[str, ...],
-        scope: str | None = None,
-        *,
-        supplied: set[str] = frozenset(),
-        extra: set[str] = frozenset(),
-        complete: bool = False,
-        ancestors: tuple[Callable, ...] = (),
-    ) -> None:
-        """Checks a value that is built from ``registries``, and all that is inside it."""
-        if isinstance(node, (list, tuple)):
-            for i, item in enumerate(node):
-                self._node(
-                    item,
-                    (*path, str(i)),
-                    registries,
-                    scope,
-                    supplied=supplied,
-                    extra=extra,
-                    complete=complete,
-                    ancestors=ancestors,
-                )
-            return
-        if not isinstance(node, dict):
-            return
-        scope = node.get('_scope_') or scope
-        key = next((part for part in reversed(path) if not part.isdigit()), '')
-        kind = node.get('type')
-        if 'type' not in node and complete and not ancestors:
-            self._report(path, "needs a 'type'" + _slip_of('type', node))
-        if kind is None or not (isinstance(kind, str) or callable(kind)) or key in UNREGISTERED:
-            self._walk(node, path, registries, scope, ancestors, None)
-            return
-        where = self.registries.find_anywhere(registries, kind, scope)
-        if where is None and any(kind in strings_of(ancestor) for ancestor in ancestors):
-            self._walk(node, path, registries, scope, ancestors, None)  # a word of the owner's own
-            return
-        if where is None:
-            self._unknown_type((*path, 'type'), kind, registries[0], scope)
-            self._walk(node, path, registries, scope, ancestors, None)
-            return
-        registry, target = where
-        if getattr(target, '__name__', '') in FOREIGN:
-            return
-        layer = key in LAYER_KEYS or key.endswith('_cfg')
-        extra = {*extra, *TAKEN_OUT.get(registry, ()), *LAYER_KEYS.get(key, ())}
-        if ancestors:
-            extra |= keys_taken(ancestors[-1])
-        supplied = {*supplied, *SUPPLIED.get(registry, ())}
-        for ancestor in ancestors:
-            supplied |= source_words(ancestor)
-        self._keys(
-            node,
-            path,
-            self._signature(target, node, scope),
-            described(target),
-            extra,
-            supplied,
-            self.registries,
-            complete=complete or (bool(ancestors) and not layer and registry == 'MODELS'),
-        )
-        self._walk(node, path, (registry,), scope, (*ancestors, target), target)
-
-    def _signature(self, target: Callable, node: dict, scope: str | None) -> Signature:
-        """The target's signature, with what the class named by one of its parameters takes."""
-        own = signature_of(target)
-        if not own.typed:
-            return own
-        whole = Signature(open=own.open)
-        whole.add(own, set())
-        for name in own.typed:
-            kind = node.get(name, own.defaults.get(name))
-            found = self.registries.find_anywhere(('TRANSFORMS', 'MODELS'), kind, scope) if kind else None
-            if found is None:
-                whole.open = True
-            else:
-                inner = signature_of(found[1])
-                whole.add(inner, set())
-                whole.required -= inner.required - own.required
-                whole.open |= bool(inner.typed)
-        whole.typed = []
-        return whole
-
-    def _keys(
-        self,
-        node: dict,
-        path: Path,
-        signature: Signature,
-        name: str,
-        extra: set[str],
-        supplied: set[str],
-        registries: Registries,
-        complete: bool,
-    ) -> None:
-        allowed = {*signature.names, *extra, 'type', '_scope_'}
-        for key in node:
-            if key in allowed or not isinstance(key, str):
-                continue
-            absent = [right for right in signature.names if right not in node]
-            if signature.open:
-                slips = [right for right in absent if is_misspelling(key, right)]
-                if slips:
-                    self._report((*path, key), f'{name} has no {key!r}' + did_you_mean(key, slips))
-            else:
-                near = nearest(key, absent) and absent
-                hint = (
-                    did_you_mean(key, near) if near else f'; it takes {_listed({*signature.names, *extra})}'
-                )
-                self._report((*path, key), f'{name} takes no {key!r}' + hint)
-        if complete:
-            for key in signature.names:
-                if key in signature.required and key not in node and key not in supplied:
-                    self._report((*path, 'type'), f'{name} needs {key!r}, which is not given', at_parent=True)
-
-    def _walk(
-        self,
-        node: dict,
-        path: Path,
-        registries: tuple[str, ...],
-        scope: str | None,
-        ancestors: tuple[Callable, ...],
-        owner: Callable | None,
-    ) -> None:
-        """Checks the values of a dict: each in the registry that its key names, else in that of its owner."""
-        for key, value in node.items():
-            if key in ('type', '_scope_') or not isinstance(key, str):
-                continue
-            inner = REGISTRY_OF_KEY.get(key, registries)
-            if key.endswith('pipeline'):
-                inner = ('TRANSFORMS',)
-            elif registries == ('DATA_SAMPLERS',):
-                inner = registries
-            self._node(value, (*path, key), inner, scope, ancestors=ancestors or ((owner,) if owner else ()))
-
-    # Reports.
-
-    def _unknown_type(self, path: Path, kind: str, registry: str, scope: str | None) -> None:
-        library = self.registries.missing_library(kind)
-        if library:
-            self._report(path, f'{kind!r}: there is no library {library!r} installed')
-            return
-        shown_scope = scope or self.registries.default_scope
-        near = self.registries.suggest(registry, kind, scope)
-        hint = f'; did you mean {" or ".join(map(repr, near[:3]))}?' if near else ''
-        label = self.registries.registry(registry, scope).name
-        self._report(path, f'no {label} is called {kind!r} (scope {shown_scope!r}){hint}')
-
-    def _report(self, path: Path, message: str, at_parent: bool = False) -> None:
-        where = self.locations.where(path)
-        key = '.'.join(path[:-1] if at_parent else path)
-        if (where, message) not in self._seen:  # a pipeline shared by three dataloaders is one mistake
-            self._seen.add((where, message))
-            self.problems.append(Problem(key, where, message))
-
-
-def _slip_of(word: str, node: dict) -> str:
-    near = [key for key in node if isinstance(key, str) and key in nearest(word, node)]
-    return f'; is {near[0]!r} meant to be {word!r}?' if near else ''
-
-
-def _listed(names: set[str]) -> str:
-    shown = sorted(names)
-    return (', '.join(shown[:12]) + (', ...' if len(shown) > 12 else '')) if shown else 'no arguments'

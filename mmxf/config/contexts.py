@@ -42,6 +42,9 @@ LAYER_KEYS = {
     'sac': {'fallback_on_stride'},
 }
 
+# Registries that stand alone: a type in such a place is looked for nowhere else.
+STRICT = {'DATASETS', 'TRANSFORMS', 'WEIGHT_INITIALIZERS', 'OPTIMIZERS', 'VISBACKENDS', 'HOOKS', 'METRICS'}
+
 # Keys whose ``type`` is no registered name.
 UNREGISTERED = {'nms', 'nms_cfg', 'roi_layer', 'nms_pre', 'mask_roi_layer'}
 

@@ -41,10 +41,8 @@ def load_config(path: str | os.PathLike, options: dict[str, Any] | None = None, 
     path = config_path(path)
     try:
         cfg = Config.fromfile(path)
-    except SyntaxError as error:
-        raise UserError(f'{path}: {error}') from error
-    except FileNotFoundError as error:
-        raise UserError(f'{path}: a file that the config inherits from is missing: {error}') from error
+    except Exception as error:
+        raise UserError(reading_error(path, error)) from error
     cfg._cfg_dict.setdefault('default_scope', 'mmxf')
     locations = Locations.of(path)
     problems = apply_options(cfg, options or {}, locations)
@@ -65,6 +63,24 @@ def load_config(path: str | os.PathLike, options: dict[str, Any] | None = None, 
             stacklevel=2,
         )
     return cfg
+
+
+def reading_error(path: str, error: Exception) -> str:
+    """Why a file could not be read, with the line of the config that failed."""
+    from .locations import base_files, shown
+
+    if isinstance(error, SyntaxError):
+        return f'{shown(path)}: {error}'
+    if isinstance(error, FileNotFoundError):
+        return f'{shown(path)}: a file that the config inherits from is missing: {error}'
+    place, frame = shown(path), error.__traceback__
+    own = {os.path.abspath(file) for file in (path, *base_files(path))}
+    while frame is not None:
+        if frame.tb_frame.f_code.co_filename in own:
+            place = f'{shown(frame.tb_frame.f_code.co_filename)}:{frame.tb_lineno}'
+        frame = frame.tb_next
+    message = error.args[0] if isinstance(error, KeyError) and error.args else error
+    return f'{place}: {type(error).__name__}: {message}'
 
 
 def config_path(path: str | os.PathLike) -> str:

@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Sequence
 from typing import Any
 
-from .errors import Problem, UserError, did_you_mean, is_misspelling, nearest
+from .errors import Problem, UserError, did_you_mean, is_misspelling
 from .locations import COMMAND_LINE, Locations
 from .runner_keys import RUNNER_KEYS
 
@@ -68,14 +68,13 @@ def _problem(cfg: Any, path: tuple[str, ...]) -> str | None:
                     if part in RUNNER_KEYS:
                         return None
                     return f'the config has no key {part!r}' + did_you_mean(part, [*node, *RUNNER_KEYS])
-                untyped = 'type' not in node
-                slips = [name for name in node if isinstance(name, str) and is_misspelling(part, name)]
-                if slips and (untyped or depth < len(path) - 1):
+                names = [str(name) for name in node]
+                if depth < len(path) - 1:  # a whole dict would be made
+                    slips = difflib.get_close_matches(part, names, n=3, cutoff=0.7)
+                else:
+                    slips = [name for name in names if 'type' not in node and is_misspelling(part, name)]
+                if slips:
                     return f'{before!r} has no key {part!r}' + did_you_mean(part, slips)
-                if depth < len(path) - 1 and untyped and nearest(part, node, 1):
-                    near = difflib.get_close_matches(part, [str(name) for name in node], n=1, cutoff=0.75)
-                    if near:
-                        return f'{before!r} has no key {part!r}' + did_you_mean(part, near)
                 return None
             node = dict.get(node, part)
         elif isinstance(node, (list, tuple)):

@@ -1,7 +1,8 @@
 """``'${name}'`` in a config: one value, written in one place.
 
 A string that is only a reference becomes the value itself, type kept; inside a longer string the value is
-formatted. ``${a.b.0}`` walks into dicts and lists. ``${num_classes}``, unless the config has that key, is the
+formatted. ``${a.b.0}`` walks into dicts and lists. ``${num_classes}`` and
+``${thing_labels}``, unless the config has such a key, are the
 number of classes of the training data set, taken from its metainfo. References are resolved after all merging
 and after ``--cfg-options``.
 """
@@ -16,6 +17,18 @@ from .errors import Problem, did_you_mean
 from .locations import Locations
 
 REFERENCE = re.compile(r'\$\{([^{}]*)\}')
+
+
+# What follows from the metainfo of the training data set, unless the config has such a key itself.
+DERIVED = {
+    'num_classes': lambda metainfo: len(metainfo['classes']),
+    # Indices of the classes that are things; without a list of things all are.
+    'thing_labels': lambda metainfo: [
+        label
+        for label, name in enumerate(metainfo['classes'])
+        if name in metainfo.get('thing_classes', metainfo['classes'])
+    ],
+}
 
 
 class _Failed(Exception):
@@ -73,8 +86,8 @@ class References:
         self.used.add(name.split('.')[0])
         self._open.append(name)
         try:
-            if name == 'num_classes' and 'num_classes' not in self.root:
-                return self._num_classes()
+            if name in DERIVED and name not in self.root:
+                return DERIVED[name](self._metainfo(name))
             return self._finished(self._find(name))
         finally:
             self._open.pop()
@@ -89,7 +102,7 @@ class References:
                 node = node[int(part)]
             else:
                 choices = list(node) if isinstance(node, dict) else []
-                choices += ['num_classes'] if not walked else []
+                choices += list(DERIVED) if not walked else []
                 inside = f' in {".".join(walked)}' if walked else ' at the top level of the config'
                 raise _Failed(
                     f'${{{name}}} refers to no key: there is no {part!r}{inside}'
@@ -111,15 +124,16 @@ class References:
             return self._string(value)
         return value
 
-    def _num_classes(self) -> int:
+    def _metainfo(self, name: str) -> dict:
+        """Of the training data set: what the config gives it, else what its class declares."""
         for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
             dataset = (dict.get(self.root, loader) or {}).get('dataset')
             if dataset:
                 break
         else:
             raise _Failed(
-                '${num_classes} is that of train_dataloader.dataset, and the config has none; '
-                'write num_classes = ... at the top level'
+                f'${{{name}}} is that of train_dataloader.dataset, and the config has none; '
+                f'write {name} = ... at the top level'
             )
         while (
             isinstance(dataset, dict)
@@ -127,22 +141,22 @@ class References:
             and ('dataset' in dataset or 'datasets' in dataset)
         ):
             dataset = dataset['dataset'] if 'dataset' in dataset else dataset['datasets'][0]
-        metainfo = self._finished(dataset.get('metainfo')) or {}
-        classes = metainfo.get('classes') if isinstance(metainfo, dict) else None
-        if classes is None:
+        given = self._finished(dataset.get('metainfo')) or {}
+        given = given if isinstance(given, dict) else {}
+        if given.get('classes') is None:
             from .registries import Registries
 
             found = Registries(dict.get(self.root, 'default_scope')).find(
                 'DATASETS', dataset.get('type'), dataset.get('_scope_')
             )
-            classes = (getattr(found, 'METAINFO', None) or {}).get('classes')
-        if isinstance(classes, str):  # mmengine: a file with one class a line
+            given = {**(getattr(found, 'METAINFO', None) or {}), **given}
+        if isinstance(given.get('classes'), str):  # mmengine: a file with one class a line
             from mmengine.fileio import list_from_file
 
-            classes = list_from_file(classes)
-        if classes is None:
+            given = {**given, 'classes': list_from_file(given['classes'])}
+        if given.get('classes') is None:
             raise _Failed(
-                f'${{num_classes}}: the data set {dataset.get("type")!r} names no classes; give it '
-                'metainfo=dict(classes=...), or write num_classes = ... at the top level'
+                f'${{{name}}}: the data set {dataset.get("type")!r} names no classes; give it '
+                f'metainfo=dict(classes=...), or write {name} = ... at the top level'
             )
-        return len(classes)
+        return given

@@ -120,10 +120,10 @@ class Registries:
         return found if callable(found) else None
 
     def find_anywhere(
-        self, names: tuple[str, ...], kind: Any, scope: str | None = None
+        self, names: tuple[str, ...], kind: Any, scope: str | None = None, others: bool = True
     ) -> tuple[str, Callable] | None:
-        """``find`` in ``names`` first and then in every other registry; which one it was, and the class."""
-        for name in dict.fromkeys((*names, *FALLBACK)):
+        """``find`` in ``names`` first and then, with ``others``, in every registry; which one it was, and the class."""
+        for name in dict.fromkeys((*names, *(FALLBACK if others else ()))):
             found = self.find(name, kind, scope)
             if found is not None:
                 return name, found

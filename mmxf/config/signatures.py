@@ -296,6 +296,44 @@ def keys_taken(target: Callable) -> frozenset[str]:
     )
 
 
+@functools.cache
+def classes_unpacking(owner: Callable) -> dict[str, tuple[Callable, frozenset[str]]]:
+    """Which parameters of ``owner`` are unpacked into which class: ``self.encoder = Encoder(a=1, **encoder)``.
+
+    Returns:
+        parameter -> (the class, keywords passed besides); only where all such calls name the same class.
+    """
+    found: dict[str, tuple[Callable, frozenset[str]] | None] = {}
+    for part in owner.__mro__ if inspect.isclass(owner) else ():
+        for function in vars(part).values():
+            if not inspect.isfunction(function):
+                continue
+            try:
+                tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+            except (OSError, TypeError, SyntaxError):
+                continue
+            for node in ast.walk(tree):
+                if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+                    continue
+                target = function.__globals__.get(node.func.id)
+                names = [_parameter(k.value, function) for k in node.keywords if k.arg is None]
+                if inspect.isclass(target) and len(names) == 1 and names[0]:
+                    passed = frozenset(k.arg for k in node.keywords if k.arg)
+                    known = found.setdefault(names[0], (target, passed))
+                    if known is not None and known[0] is not target:
+                        found[names[0]] = None
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _parameter(node: ast.expr, function: Any) -> str | None:
+    """The parameter behind ``name`` or ``self.name``."""
+    if isinstance(node, ast.Attribute) and _is(node.value, 'self'):
+        return node.attr
+    if isinstance(node, ast.Name) and node.id in inspect.signature(function).parameters:
+        return node.id
+    return None
+
+
 def described(target: Callable) -> str:
     """``module:Class``, for messages."""
     if isinstance(target, functools.partial):
