@@ -29,9 +29,7 @@ def random_scene(seed: int) -> tuple[np.ndarray, list[dict], np.ndarray, list[di
     categories = {int(s): CATEGORY_IDS[random.randint(7)] for s in palette}
     pred = np.roll(gt, random.randint(-3, 4, 2), (0, 1))
     if seed % 5 != 1:
-        pred = palette[::-1][
-            np.searchsorted(np.sort(palette), pred).clip(max=63)
-        ]  # other ids than the truth's
+        pred = palette[::-1][np.searchsorted(np.sort(palette), pred).clip(max=63)]  # other ids than the truth's
         categories.update({int(s): CATEGORY_IDS[random.randint(7)] for s in palette if random.rand() < 0.2})
     shifted = categories.copy()
     if seed % 5 != 1:

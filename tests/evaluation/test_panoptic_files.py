@@ -32,9 +32,7 @@ def test_generated_scenes_score_as_with_panopticapi(tmp_path, workers):
 @pytest.mark.parametrize('name', ['pred_2ch', 'pred_perturbed'])
 def test_real_predictions_score_as_with_panopticapi(real_data, name):
     folder = real_data / 'coco_panoptic'
-    results = evaluate_files(
-        folder / 'annotations/panoptic_val2017.json', folder / f'predictions/{name}.json'
-    )
+    results = evaluate_files(folder / 'annotations/panoptic_val2017.json', folder / f'predictions/{name}.json')
     assert_equal(results, REFERENCE['coco_val'][name])
     assert results['images'] == 2 and not results['notes']
 
@@ -47,9 +45,7 @@ def scene(tmp_path):
         {'id': 1, 'category_id': 1, 'area': 3, 'iscrowd': 0},
         {'id': 2, 'category_id': 41, 'area': 2, 'iscrowd': 0},
     ]
-    paths = write_files(
-        tmp_path, [(gt, infos, gt, [{'id': s['id'], 'category_id': s['category_id']} for s in infos])]
-    )
+    paths = write_files(tmp_path, [(gt, infos, gt, [{'id': s['id'], 'category_id': s['category_id']} for s in infos])])
 
     def change(name, function):
         path = Path(paths[f'{name}_json'])
@@ -81,26 +77,20 @@ def test_segment_in_the_json_without_pixels(scene):
         'pred',
         lambda content: content['annotations'][0]['segments_info'].append({'id': 77, 'category_id': 1}),
     )
-    with pytest.raises(
-        PanopticFormatError, match=r'image 0: .*pred\.json lists segment ids \[77\].*pred/0\.png'
-    ):
+    with pytest.raises(PanopticFormatError, match=r'image 0: .*pred\.json lists segment ids \[77\].*pred/0\.png'):
         evaluate_files(**paths)
 
 
 def test_unknown_category(scene):
     paths, change = scene
     change('pred', lambda content: content['annotations'][0]['segments_info'][0].update(category_id=999))
-    with pytest.raises(
-        PanopticFormatError, match=r'image 0: segment id 1 in .*pred\.json has category_id 999'
-    ):
+    with pytest.raises(PanopticFormatError, match=r'image 0: segment id 1 in .*pred\.json has category_id 999'):
         evaluate_files(**paths)
 
 
 def test_image_without_prediction(scene):
     paths, change = scene
-    change(
-        'gt', lambda content: content['annotations'].append({**content['annotations'][0], 'image_id': 'lost'})
-    )
+    change('gt', lambda content: content['annotations'].append({**content['annotations'][0], 'image_id': 'lost'}))
     with pytest.raises(PanopticFormatError, match="no prediction for 1 of 2 images, .*'lost'"):
         evaluate_files(**paths)
 

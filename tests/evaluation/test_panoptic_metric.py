@@ -81,9 +81,7 @@ def test_label_zero_without_instance_is_a_segment(tmp_path):
         {'type': 'PanopticMetric', 'ann_file': paths['gt_json'], 'outfile_prefix': str(tmp_path / 'mine')}
     )
     metric.dataset_meta = {'classes': CLASSES}
-    metric.process(
-        {}, [{'img_id': 0, 'img_path': '', 'pred_panoptic_seg': {'sem_seg': torch.zeros(1, 2, 4).long()}}]
-    )
+    metric.process({}, [{'img_id': 0, 'img_path': '', 'pred_panoptic_seg': {'sem_seg': torch.zeros(1, 2, 4).long()}}])
     assert metric.evaluate(1)['panoptic/PQ'] == 100
     assert evaluate_files(paths['gt_json'], tmp_path / 'mine.panoptic.json')['All']['pq'] == 1
 
