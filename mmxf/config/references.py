@@ -1,10 +1,9 @@
 """``'${name}'`` in a config: one value, written in one place.
 
 A string that is only a reference becomes the value itself, type kept; inside a longer string the value is
-formatted. ``${a.b.0}`` walks into dicts and lists. ``${num_classes}`` and
-``${thing_labels}``, unless the config has such a key, are the
-number of classes of the training data set, taken from its metainfo. References are resolved after all merging
-and after ``--cfg-options``.
+formatted. ``${a.b.0}`` walks into dicts and lists. ``${num_classes}`` and ``${thing_labels}``, unless the config
+has such a key, are the number of classes of the training data set and the indices of those that are things, taken
+from its metainfo. References are resolved after all merging and after ``--cfg-options``.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from .errors import Problem, did_you_mean
 from .locations import Locations
 
 REFERENCE = re.compile(r'\$\{([^{}]*)\}')
-
 
 # What follows from the metainfo of the training data set, unless the config has such a key itself.
 DERIVED = {
