@@ -26,7 +26,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--show-dir', metavar='DIR', help='draw image, ground truth and prediction of each image into DIR'
     )
     parser.add_argument(
-        '--tta', action='store_true', help="test-time augmentation: the config's tta_model and tta_pipeline"
+        '--tta', action='store_true', help="test-time augmentation: the config's tta_model"
     )
     add_session_arguments(parser)
     return parser.parse_args(argv)
@@ -74,23 +74,30 @@ def apply_arguments(cfg: Any, args: argparse.Namespace) -> None:
 
 
 def use_tta(cfg: Any, name: str) -> None:
-    """Wraps the model in ``tta_model`` and reads the test images through ``tta_pipeline``.
+    """Wraps the model in ``tta_model``; test images go through ``tta_pipeline`` where the config has one.
 
     Raises:
-        UserError: when the config has none.
+        UserError: when the config has no ``tta_model``, or one of mmengine's kind, which takes several versions of an
+            image, and no ``tta_pipeline`` that makes them.
     """
     from mmengine.config import ConfigDict
+    from mmengine.model import BaseTTAModel
 
     from mmxf.config import UserError
+    from mmxf.config.registries import Registries
 
-    missing = [key for key in ('tta_model', 'tta_pipeline') if cfg.get(key) is None]
-    if missing:
-        raise UserError(f'--tta: {name} has no {" and no ".join(missing)}')
+    if cfg.get('tta_model') is None:
+        raise UserError(f'--tta: {name} has no tta_model')
+    pipeline = cfg.get('tta_pipeline')
+    kind = Registries(cfg.get('default_scope')).find('MODELS', cfg.tta_model.type, cfg.tta_model.get('_scope_'))
+    if pipeline is None and isinstance(kind, type) and issubclass(kind, BaseTTAModel):
+        raise UserError(f'--tta: {name} has a tta_model ({cfg.tta_model.type}) but no tta_pipeline to feed it')
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
-    dataset = cfg.test_dataloader.dataset
-    while 'pipeline' not in dataset and 'dataset' in dataset:
-        dataset = dataset.dataset
-    dataset.pipeline = cfg.tta_pipeline
+    if pipeline is not None:
+        dataset = cfg.test_dataloader.dataset
+        while 'pipeline' not in dataset and 'dataset' in dataset:
+            dataset = dataset.dataset
+        dataset.pipeline = pipeline
 
 
 def draw_into(cfg: Any, folder: str) -> None:

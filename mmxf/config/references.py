@@ -141,7 +141,8 @@ class References:
             dataset = dataset['dataset'] if 'dataset' in dataset else dataset['datasets'][0]
         given = self._finished(dataset.get('metainfo')) or {}
         given = given if isinstance(given, dict) else {}
-        if given.get('classes') is None:
+        # A data set that is given classes alone keeps the rest of what its class declares, things included.
+        if given.get('classes') is None or (name == 'thing_labels' and 'thing_classes' not in given):
             from .registries import Registries
 
             found = Registries(dict.get(self.root, 'default_scope')).find(

@@ -188,14 +188,15 @@ def test_show_dir_sets_the_hook(config):
 
 def test_tta_wraps_the_model(config):
     from mmxf.cli.test import use_tta
-    from mmxf.config import load_config
+    from mmxf.config import UserError, load_config
 
-    cfg = load_config(
-        config("tta_model = dict(type='mmseg.SegTTAModel')\ntta_pipeline = [dict(type='ToyTransform', size=7)]")
-    )
+    tta = "tta_model = dict(type='mmseg.SegTTAModel')\n"
+    cfg = load_config(config(tta + "tta_pipeline = [dict(type='ToyTransform', size=7)]"))
     use_tta(cfg, 'toy')
     assert cfg.model.type == 'mmseg.SegTTAModel' and cfg.model.module.type == 'ToyWhole'
     assert cfg.test_dataloader.dataset.pipeline[0].size == 7
+    with pytest.raises(UserError, match='no tta_pipeline to feed it'):
+        use_tta(load_config(config(tta)), 'toy')
 
 
 def test_a_config_error_stops_before_anything_is_built(fails, config, tmp_path):
@@ -221,7 +222,7 @@ def test_missing_files_are_named(fails, config, trained, monkeypatch):
 
 def test_flags_that_the_config_cannot_serve(fails, config, tmp_path, monkeypatch):
     (tmp_path / 'x.pth').write_bytes(b'')
-    fails('test', config(), 'x.pth', '--tta', words=('has no tta_model and no tta_pipeline',))
+    fails('test', config(), 'x.pth', '--tta', words=('has no tta_model',))
     fails('test', config(), 'x.pth', '--out', 'x.txt', words=('must end in .json',))
     fails('train', config('auto_scale_lr = None'), '--auto-scale-lr', words=('base_batch_size',))
     monkeypatch.delenv('WORLD_SIZE', raising=False)

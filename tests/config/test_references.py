@@ -78,3 +78,15 @@ def test_an_unknown_reference_in_a_list_of_a_base_names_the_base(toy, tmp_path):
 def test_a_circle_is_named(child):
     with pytest.raises(ConfigError, match=r'\$\{b\} -> \$\{c\} -> \$\{b\}|\$\{c\} -> \$\{b\} -> \$\{c\}'):
         load_config(child("b = '${c}'\nc = 'x${b}'\n"), check=False)
+
+
+def test_thing_labels_follow_the_metainfo(child, monkeypatch, toy_parts):
+    path = child("things = '${thing_labels}'\n")
+    assert load_config(path).things == [0, 1, 2], 'without a list of things all are'
+    monkeypatch.setattr(toy_parts.ToyDataset, 'METAINFO', {'classes': ('cat', 'dog', 'sky'), 'thing_classes': ('dog',)})
+    assert load_config(path).things == [1]
+    path = child(
+        "things = '${thing_labels}'\n"
+        "train_dataloader = dict(dataset=dict(metainfo=dict(classes=('sky', 'cow', 'dog'))))\n"
+    )
+    assert load_config(path).things == [2], 'as the data set itself will see it'
