@@ -177,7 +177,7 @@ def load_stream(file, name: str, allow_pickle: bool = False, map_location: Any =
         if 'TorchScript' in str(error):
             raise UnsafeCheckpointError(name, 'a TorchScript program') from None
         raise _damaged(name, error) from error
-    except (EOFError, RuntimeError, ValueError, IndexError, KeyError, UnicodeDecodeError) as error:
+    except (EOFError, OSError, RuntimeError, ValueError, IndexError, KeyError) as error:
         if allow_pickle:
             raise
         raise _damaged(name, error) from error
