@@ -15,7 +15,7 @@ from .random_state import SeededIndex, mix_seed
 
 @DATA_SAMPLERS.register_module()
 class ResumableSampler(Sampler):
-    """Deals a shuffled stream of indices to the ranks as mmengine's samplers do: rank r takes positions r, r + world, ...
+    """Deals a shuffled stream of indices to the ranks as mmengine's do: rank r takes positions r, r + world, ...
 
     The stream is a function of (seed, position): pass k over the data is a permutation drawn from (seed, k). So the
     samples of a global batch are the same for any number of ranks, and continuing at position p costs one permutation.

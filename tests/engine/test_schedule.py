@@ -70,8 +70,8 @@ class Model(nn.Module):
         super().__init__()
         self.backbone = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3), PlainLayerNorm2d(), Attention(), ConvBN())
         self.backbone.gamma = nn.Parameter(torch.ones(3))
-        self.decoder = nn.Sequential(Attention(), nn.LayerNorm(3), nn.GroupNorm(1, 3), nn.InstanceNorm2d(3, affine=True),
-                                     nn.SyncBatchNorm(3), ConvBN())
+        self.decoder = nn.Sequential(Attention(), nn.LayerNorm(3), nn.GroupNorm(1, 3),
+                                     nn.InstanceNorm2d(3, affine=True), nn.SyncBatchNorm(3), ConvBN())
         self._cluster_centers = nn.Embedding(3, 4)
         self.tied = self.decoder[0].proj
         self.frozen = nn.Linear(2, 2).requires_grad_(False)

@@ -1,5 +1,6 @@
 """Imported once by the process that the toy runs are forked from: all that a Runner imports when it first needs it."""
 import torch.distributed.run  # noqa: F401
+import toy_training  # noqa: F401
 from mmengine.config import Config
 from mmengine.registry import Registry
 from mmengine.runner import Runner
@@ -7,7 +8,6 @@ from mmengine.visualization import Visualizer  # noqa: F401
 
 import mmxf.datasets.tolerant  # noqa: F401
 import mmxf.registry
-import toy_training  # noqa: F401
 
 for _registry in vars(mmxf.registry).values():
     if isinstance(_registry, Registry):

@@ -25,7 +25,7 @@ _STATE = 'training_state'
 
 @HOOKS.register_module()
 class AtomicCheckpointHook(CheckpointHook):
-    """mmengine's CheckpointHook that loses no work: ``default_hooks.checkpoint = dict(type='AtomicCheckpointHook', ...)``.
+    """mmengine's CheckpointHook that loses no work.
 
     - A checkpoint is written aside, flushed and renamed; ``last_checkpoint`` and the deletion of outdated ones follow.
     - It also holds the random state of every rank, the position in the data, and gradients that the optimiser has not

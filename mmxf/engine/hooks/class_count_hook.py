@@ -124,7 +124,8 @@ def _innermost(dataset: Any) -> list[Any]:
 
 def _datasets(runner) -> dict[str, Any]:
     """Data sets of the loops that are built already (asking the runner would build the others)."""
-    loops = dict(train_dataloader=runner._train_loop, val_dataloader=runner._val_loop, test_dataloader=runner._test_loop)
+    loops = dict(train_dataloader=runner._train_loop, val_dataloader=runner._val_loop,
+                 test_dataloader=runner._test_loop)
     return {name: loop.dataloader.dataset for name, loop in loops.items() if hasattr(loop, 'dataloader')}
 
 
