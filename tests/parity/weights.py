@@ -38,7 +38,7 @@ _GAINS: tuple[tuple[str, float], ...] = (
     # Confident classes and sharp masks.
     (r'_transformer_class_head\.conv\.weight$', 3.0),
     (r'predictor\._predcitor\._transformer_class_head\.conv\.weight$', 2.0),
-    (r'predictor\._predcitor\._pixel_space_mask_batch_norm\.weight$', 6.0),
+    (r'predictor\._predcitor\._pixel_space_mask_batch_norm\.weight$', 4.0),
 )
 
 
