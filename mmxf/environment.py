@@ -97,11 +97,11 @@ def ensure_cv2() -> None:
         # A missing cv2 is a ModuleNotFoundError, a missing libGL.so.1 is not.
         if isinstance(error, ModuleNotFoundError):
             raise ModuleNotFoundError(f'{error}. Install it with\n    pip install opencv-python') from error
+        command = ' '.join(['pip', *_headless_arguments()])
         raise ImportError(
             f'OpenCV cannot be loaded: {error}. The build with windows needs graphics libraries that this '
-            f'machine lacks. Put the build without windows over it:\n    pip {" ".join(_headless_arguments())}\n'
-            'or run: python -m mmxf.environment --mend'
-        ) from error
+            f'machine lacks. Put the build without windows over it:\n    {command}\n'
+            'or run: python -m mmxf.environment --mend') from error
 
 
 def _headless_arguments() -> list[str]:

@@ -10,20 +10,22 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def mix_rows(table: Tensor, index: Tensor, weight: Tensor) -> Tensor:
+def mix_rows(table: Tensor, index: Tensor, weight: Tensor, offsets: Tensor | None = None) -> Tensor:
     """Weighted sums of rows.
 
     Args:
         table: (R, C).
-        index: (N, M) int32 or int64, rows of the table.
-        weight: (N, M), of the table's type.
+        index: (N, M) int32 or int64, rows of the table; or (T,) with ``offsets``.
+        weight: of the index's shape and the table's type.
+        offsets: (N,), where the terms of each sum begin, for sums of different lengths.
 
     Returns:
         (N, C); row n is ``sum_m weight[n, m] * table[index[n, m]]``.
     """
     if index.numel() == 0 or table.numel() == 0:
-        return table.sum() * 0 + weight.sum() * 0 + table.new_zeros(len(index), table.shape[1])
-    return F.embedding_bag(index, table, mode='sum', per_sample_weights=weight)
+        rows = len(index if offsets is None else offsets)
+        return table.sum() * 0 + weight.sum() * 0 + table.new_zeros(rows, table.shape[1])
+    return F.embedding_bag(index, table, offsets, mode='sum', per_sample_weights=weight)
 
 
 def corners(y: Tensor, x: Tensor, height: int | Tensor, width: int | Tensor) -> tuple[Tensor, Tensor]:
