@@ -37,7 +37,7 @@ class PanopticSegmentor(BaseModel):
 
     def __init__(self, backbone: dict, head: dict, data_preprocessor: dict | None = None, *,
                  outputs: Sequence[str] = ('panoptic',), init_cfg: dict | None = None) -> None:
-        super().__init__(data_preprocessor or dict(type='SegmentationPreprocessor'), init_cfg)
+        super().__init__(MODELS.build(data_preprocessor or dict(type='SegmentationPreprocessor')), init_cfg)
         unknown = set(outputs) - {'panoptic', 'instance', 'semantic'}
         if unknown:
             raise ValueError(f"outputs knows 'panoptic', 'instance' and 'semantic', got {sorted(unknown)}")

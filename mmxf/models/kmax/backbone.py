@@ -117,7 +117,7 @@ class KMaXConvNeXt(BaseModule):
                                                         LayerNorm2d(widths[0]))])
         self.downsamples.extend(nn.Sequential(LayerNorm2d(a), nn.Conv2d(a, b, 2, 2))
                                 for a, b in zip(widths, widths[1:]))
-        rates = iter(torch.linspace(0, drop_path_rate, sum(depths)).tolist())
+        rates = (drop_path_rate * i / (sum(depths) - 1) for i in range(sum(depths)))
         self.stages = nn.ModuleList(
             nn.Sequential(*(_ConvNeXtBlock(width, next(rates), layer_scale) for _ in range(depth)))
             for depth, width in zip(depths, widths))
