@@ -39,20 +39,30 @@ def plain_nms(boxes, scores, threshold, offset):
 
 
 def plain_soft_nms(boxes, scores, threshold, sigma, min_score, method, offset):
-    """Pool of (box, score, index); the best leaves, the others decay, the weak are dropped."""
+    """Pool of (box, score, index): the best leaves, the others decay, the weak are replaced by the last.
+
+    Where the first of equals stands depends on this bookkeeping, so it is mmcv's, step for step.
+    """
     pool = [[b, np.float32(s), i] for i, (b, s) in enumerate(zip(boxes.tolist(), scores.tolist()))]
     out = []
     while pool:
-        best = max(pool, key=lambda entry: entry[1])
-        pool.remove(best)
+        at = max(range(len(pool)), key=lambda i: pool[i][1])
+        pool[0], pool[at] = pool[at], pool[0]
+        best = pool.pop(0)
         out.append(best)
-        for entry in pool:
+        i = 0
+        while i < len(pool):
+            entry = pool[i]
             overlap = iou(best[0], entry[0], offset)
             if method == 'gaussian':
                 entry[1] *= np.float32(math.exp(-overlap ** 2 / sigma))
             elif overlap >= np.float32(threshold):
                 entry[1] *= np.float32(0 if method == 'naive' else 1 - overlap)
-        pool = [entry for entry in pool if entry[1] >= np.float32(min_score)]
+            if entry[1] < np.float32(min_score):
+                pool[i] = pool[-1]
+                pool.pop()
+            else:
+                i += 1
     return [(*b, s) for b, s, _ in out], [i for *_, i in out]
 
 
@@ -139,8 +149,11 @@ def test_batched_nms_keeps_classes_apart(stand_in, kind, split):
 @pytest.mark.parametrize('offset', [0, 1])
 @pytest.mark.parametrize('method', ['naive', 'linear', 'gaussian'])
 @pytest.mark.parametrize('n, min_score', [(1, 1e-3), (2, 0.9), (40, 1e-3), (70, 0.3)])
-def test_soft_nms(stand_in, device, method, n, min_score, offset):
+@pytest.mark.parametrize('ties', [False, True])
+def test_soft_nms(stand_in, device, ties, method, n, min_score, offset):
     boxes, scores = random_boxes(n, device=device)
+    if ties:
+        scores = (scores * 5).ceil() / 5
     before = boxes.clone()
     dets, kept = soft_nms(boxes, scores, 0.3, 0.5, min_score, method, offset)
     rows, indices = plain_soft_nms(boxes, scores, 0.3, 0.5, min_score, method, offset)
