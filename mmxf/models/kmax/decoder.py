@@ -54,10 +54,12 @@ class KMaXLayer(nn.Module):
         num_heads: heads of the self-attention.
         ffn_channels: hidden width of the feed-forward part.
         drop_path: probability of dropping each of the three residual branches.
+        void_prior, mask_scale: of the layer's own prediction.
     """
 
     def __init__(self, pixel_channels: int, num_classes: int, *, query_channels: int = 256, width: int = 256,
-                 num_heads: int = 8, ffn_channels: int = 2048, drop_path: float = 0.0) -> None:
+                 num_heads: int = 8, ffn_channels: int = 2048, drop_path: float = 0.0, void_prior: float = 0.9,
+                 mask_scale: float = 0.1) -> None:
         super().__init__()
         key_depth, value_depth = width // 2, width
         self.splits = [key_depth, key_depth, value_depth]
@@ -65,7 +67,7 @@ class KMaXLayer(nn.Module):
         self.query_conv = ConvNorm(query_channels, width, dims=1, gelu=True)
         self.pixel_conv = ConvNorm(pixel_channels, width, gelu=True)
         self.pixel_value = ConvNorm(width, value_depth, init_std=std)
-        self.predictor = KMaXPredictor(width, width, num_classes)
+        self.predictor = KMaXPredictor(width, width, num_classes, void_prior=void_prior, mask_scale=mask_scale)
         self.update_norm = nn.BatchNorm1d(value_depth, eps=NORM_EPS, momentum=NORM_MOMENTUM)
         self.update_conv = ConvNorm(value_depth, query_channels, dims=1, norm_init=0.0)
         self.query_qkv = ConvNorm(width, sum(self.splits), dims=1, init_std=std)
@@ -129,22 +131,26 @@ class KMaXDecoder(nn.Module):
         num_layers: layers on each of the three maps.
         query_channels, ffn_channels, num_heads: widths of the layers.
         drop_path: probability of dropping a residual branch.
+        void_prior: probability of void that every query starts with.
+        mask_scale: first scale of the mask logits; see `KMaXPredictor`.
     """
 
     def __init__(self, num_classes: int, num_queries: int = 128, *, pixel_channels: Sequence[int] = (2048, 1024, 512),
                  final_channels: int = 256, num_layers: Sequence[int] = (2, 2, 2), query_channels: int = 256,
-                 ffn_channels: int = 2048, num_heads: int = 8, drop_path: float = 0.0) -> None:
+                 ffn_channels: int = 2048, num_heads: int = 8, drop_path: float = 0.0, void_prior: float = 0.9,
+                 mask_scale: float = 0.1) -> None:
         super().__init__()
         self.num_queries, self.num_layers = num_queries, tuple(num_layers)
         self.layers = nn.ModuleList(
             KMaXLayer(channels, num_classes, query_channels=query_channels, width=query_channels, num_heads=num_heads,
-                      ffn_channels=ffn_channels, drop_path=drop_path)
+                      ffn_channels=ffn_channels, drop_path=drop_path, void_prior=void_prior, mask_scale=mask_scale)
             for channels, count in zip(pixel_channels, num_layers) for _ in range(count))
         self.cluster_centers = nn.Parameter(nn.Embedding(query_channels, num_queries).weight.data)
         trunc_normal_(self.cluster_centers.data, std=1.0)
         self.class_projection = ConvNorm(query_channels, query_channels, dims=1, gelu=True)
         self.mask_projection = ConvNorm(query_channels, query_channels, dims=1, gelu=True)
-        self.predictor = KMaXPredictor(final_channels, query_channels, num_classes)
+        self.predictor = KMaXPredictor(final_channels, query_channels, num_classes, void_prior=void_prior,
+                                       mask_scale=mask_scale)
 
     def forward(self, pixels: Sequence[Tensor], final_pixels: Tensor) -> DecoderOutput:
         """Activated maps at strides 32, 16, 8 and the raw map at stride 4, each (B, C, H, W)."""

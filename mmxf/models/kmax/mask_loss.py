@@ -49,7 +49,7 @@ class _MaskLosses(torch.autograd.Function):
             mean = torch.mv(probs, u)[:, None] + own_v
             grad_dice = probs * (u - mean)
             grad_dice.scatter_add_(1, target, own_v)
-            grad_mask = probs.div_(count).scatter_add_(1, target, (labelled / -count.float())[:, None])
+            grad_mask = probs.div_(count).scatter_add_(1, target, (labelled.to(probs) / -count)[:, None])
             for grad in (grad_mask, grad_dice):
                 grad = grad.t().unflatten(1, size)[None]
                 if resized:

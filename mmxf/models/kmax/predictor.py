@@ -10,8 +10,6 @@ from torch import Tensor, nn
 from mmxf.layers.conv_norm import NORM_EPS, NORM_MOMENTUM, ConvNorm
 from mmxf.layers.folding import can_fold, folded_weights, norm_affine
 
-VOID_PRIOR = 0.9
-
 
 class Prediction(NamedTuple):
     """One prediction of the decoder."""
@@ -28,9 +26,13 @@ class KMaXPredictor(nn.Module):
         query_channels: channels of the cluster centres.
         num_classes: real classes K.
         embed_channels: width of the space in which centres and pixels are compared.
+        void_prior: probability of void that every query starts with.
+        mask_scale: first scale of the normalised mask logits. The official 0.1 suits long schedules: the optimiser moves this
+            one number by about its learning rate a step, so a short schedule has to start higher.
     """
 
-    def __init__(self, pixel_channels: int, query_channels: int, num_classes: int, embed_channels: int = 128) -> None:
+    def __init__(self, pixel_channels: int, query_channels: int, num_classes: int, embed_channels: int = 128, *,
+                 void_prior: float = 0.9, mask_scale: float = 0.1) -> None:
         super().__init__()
         self.pixel_head = nn.Sequential(
             ConvNorm(pixel_channels, pixel_channels, 5, groups=pixel_channels, gelu=True, xavier=True),
@@ -39,9 +41,8 @@ class KMaXPredictor(nn.Module):
         self.mask_embed = ConvNorm(query_channels, embed_channels, dims=1)
         self.class_head = ConvNorm(query_channels, num_classes + 1, dims=1, bias=True, norm=False, init_std=0.01)
         self.mask_norm = nn.BatchNorm2d(1, eps=NORM_EPS, momentum=NORM_MOMENTUM)
-        nn.init.constant_(self.mask_norm.weight, 0.1)
-        # At first every query says 'void' with this prior.
-        self.void_bias = math.log(num_classes * VOID_PRIOR / (1 - VOID_PRIOR))
+        nn.init.constant_(self.mask_norm.weight, mask_scale)
+        self.void_bias = math.log(num_classes * void_prior / (1 - void_prior))
 
     def forward(self, pixels: Tensor, mask_queries: Tensor, class_queries: Tensor) -> Prediction:
         """pixels (B, C, h, w); queries (B, D, Q), activated."""
