@@ -17,9 +17,7 @@ from .runner_keys import RUNNER_KEYS
 from .signatures import Signature, described, signature_of, strings_of
 
 
-def check_config(
-    cfg: Any, locations: Locations | None = None, read_names: set[str] = frozenset()
-) -> list[Problem]:
+def check_config(cfg: Any, locations: Locations | None = None, read_names: set[str] = frozenset()) -> list[Problem]:
     """Checks a loaded config.
 
     Args:
@@ -93,8 +91,7 @@ class Checker(NodeChecker):
             if slips:
                 self._report(
                     (key,),
-                    'the runner has no such key, and nothing in the config reads it'
-                    + did_you_mean(key, slips),
+                    'the runner has no such key, and nothing in the config reads it' + did_you_mean(key, slips),
                 )
         if 'model' not in self.root:
             return
@@ -113,9 +110,7 @@ class Checker(NodeChecker):
             node = node.get(part) if isinstance(node, dict) else None
         for key in node if isinstance(node, dict) else ():
             if key not in allowed:
-                self._report(
-                    (*path, key), f'{".".join(path)} takes {listed(allowed)}' + did_you_mean(key, allowed)
-                )
+                self._report((*path, key), f'{".".join(path)} takes {listed(allowed)}' + did_you_mean(key, allowed))
 
     def _each(self, key: str) -> list[tuple[Path, Any]]:
         """The section itself, or the elements of a list of such."""
@@ -166,12 +161,13 @@ class Checker(NodeChecker):
                 continue
             default = {'val_cfg': 'ValLoop', 'test_cfg': 'TestLoop'}.get(key)
             loop = dict(loop)
+            if 'type' in loop and 'by_epoch' in loop:
+                self._report((*path, 'by_epoch'), "'type' and 'by_epoch' exclude each other; remove one of them")
+                del loop['by_epoch']
             if 'type' not in loop and key == 'train_cfg':
                 if 'by_epoch' not in loop:
                     slip = did_you_mean('by_epoch', loop).replace('did you mean', 'is it')
-                    self._report(
-                        path, "needs 'type' (EpochBasedTrainLoop or IterBasedTrainLoop) or 'by_epoch'" + slip
-                    )
+                    self._report(path, "needs 'type' (EpochBasedTrainLoop or IterBasedTrainLoop) or 'by_epoch'" + slip)
                     continue
                 default = 'EpochBasedTrainLoop' if loop.pop('by_epoch') else 'IterBasedTrainLoop'
             loop.setdefault('type', default)
@@ -193,9 +189,7 @@ class Checker(NodeChecker):
         constructor = self.registries.find('OPTIM_WRAPPER_CONSTRUCTORS', kind, scope)
         if constructor is None:
             self._unknown_type((*path, 'constructor'), kind, 'OPTIM_WRAPPER_CONSTRUCTORS', scope)
-        if (
-            'optimizer' not in wrapper and 'constructor' in wrapper
-        ):  # several optimizers, laid out by the constructor
+        if 'optimizer' not in wrapper and 'constructor' in wrapper:  # several optimizers, laid out by the constructor
             self._walk(wrapper, path, ('OPTIM_WRAPPERS',), scope, (), None)
             return
         own = {key: value for key, value in wrapper.items() if key not in ('constructor', 'paramwise_cfg')}
@@ -226,8 +220,7 @@ class Checker(NodeChecker):
                         if setting not in words:
                             self._report(
                                 (*path, 'paramwise_cfg', key, name, setting),
-                                f'{described(constructor)} reads no {setting!r}'
-                                + did_you_mean(setting, words),
+                                f'{described(constructor)} reads no {setting!r}' + did_you_mean(setting, words),
                             )
 
     def _hooks(self) -> None:

@@ -42,11 +42,15 @@ LAYER_KEYS = {
     'sac': {'fallback_on_stride'},
 }
 
-# Registries that stand alone: a type in such a place is looked for nowhere else.
-STRICT = {'DATASETS', 'TRANSFORMS', 'WEIGHT_INITIALIZERS', 'OPTIMIZERS', 'VISBACKENDS', 'HOOKS', 'METRICS'}
+# Keys that leave no doubt: a type under them is looked for in their registry alone.
+STRICT_KEYS = {'init_cfg', 'transforms', 'optimizer', 'vis_backends'}
 
-# Keys whose ``type`` is no registered name.
-UNREGISTERED = {'nms', 'nms_cfg', 'roi_layer', 'nms_pre', 'mask_roi_layer'}
+# Keys whose ``type`` names something in mmcv.ops, and the keys that its caller takes out.
+OPS_KEYS = {
+    'nms': {'split_thr', 'class_agnostic'},
+    'nms_cfg': {'split_thr', 'class_agnostic'},
+    'roi_layer': set(),
+}
 
 # Classes whose nested dicts belong to another library.
 FOREIGN = {'Albu'}

@@ -63,9 +63,7 @@ class TracedDict(dict):
     __copy__ = copy
 
     def __deepcopy__(self, memo: dict) -> TracedDict:
-        return TracedDict(
-            {key: copy.deepcopy(value, memo) for key, value in self.items()}, places=dict(self.places)
-        )
+        return TracedDict({key: copy.deepcopy(value, memo) for key, value in self.items()}, places=dict(self.places))
 
     def __or__(self, other: dict) -> TracedDict:
         return TracedDict({**self, **other}, places={**self.places, **places_of(other)})
@@ -103,9 +101,7 @@ class _TraceDicts(ast.NodeTransformer):
         parts = []
         for key, value in zip(node.keys, node.values, strict=True):
             parts.append(
-                ast.Tuple(
-                    [_line(key or value), value if key is None else ast.Dict([key], [value])], ast.Load()
-                )
+                ast.Tuple([_line(key or value), value if key is None else ast.Dict([key], [value])], ast.Load())
             )
         return self._traced(node, parts)
 
@@ -206,9 +202,7 @@ def merge(over: dict, under: dict) -> TracedDict:
         if isinstance(value, dict) and isinstance(old, dict) and not value.get('_delete_', False):
             value = merge(value, old)
         elif isinstance(value, dict) and key in result and value.get('_delete_', False):
-            value = TracedDict(
-                {k: v for k, v in value.items() if k != '_delete_'}, places=dict(places_of(value))
-            )
+            value = TracedDict({k: v for k, v in value.items() if k != '_delete_'}, places=dict(places_of(value)))
         dict.__setitem__(result, key, value)
         if place is not None:
             result.places[key] = place
@@ -247,10 +241,7 @@ class Locations:
         if any(path[: len(over)] == over for over in self.overridden):
             return COMMAND_LINE
         # A key whose dict the command line has created only as a container for deeper keys.
-        if (
-            any(over[: len(path)] == path for over in self.overridden)
-            and self._place(path, exact=True) is None
-        ):
+        if any(over[: len(path)] == path for over in self.overridden) and self._place(path, exact=True) is None:
             return COMMAND_LINE
         file, line = self._place(path) or self._search(path)
         return f'{shown(file)}:{line}' if line else shown(file)
@@ -289,16 +280,16 @@ def base_files(filename: str, depth: int = 0) -> list[str]:
 
     filename = os.path.abspath(filename)
     tree = ast.parse(Path(filename).read_text(encoding='utf-8'))
-    bases = [Config._get_cfg_path(base, filename)[0] for base in Config._get_base_files(filename)]
+    bases = []
+    for base in Config._get_base_files(filename):
+        try:
+            bases.append(Config._get_cfg_path(base, filename)[0])
+        except (ImportError, FileNotFoundError):  # of a library that is not installed
+            continue
     for node in ast.walk(tree):  # pure Python dialect: with read_base(): from .x import *
         if isinstance(node, ast.ImportFrom) and node.module and node.level:
             bases.append(
-                str(
-                    Path(filename)
-                    .parents[node.level - 1]
-                    .joinpath(*node.module.split('.'))
-                    .with_suffix('.py')
-                )
+                str(Path(filename).parents[node.level - 1].joinpath(*node.module.split('.')).with_suffix('.py'))
             )
     for base in bases:
         if os.path.isfile(base):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .contexts import FOREIGN, LAYER_KEYS, REGISTRY_OF_KEY, STRICT, SUPPLIED, TAKEN_OUT, UNREGISTERED
+from .contexts import FOREIGN, LAYER_KEYS, OPS_KEYS, REGISTRY_OF_KEY, STRICT_KEYS, SUPPLIED, TAKEN_OUT
 from .errors import Problem, did_you_mean, edit_distance, is_misspelling
 from .locations import Locations
 from .registries import Registries
@@ -69,10 +69,13 @@ class NodeChecker:
         kind = node.get('type')
         if 'type' not in node:
             self._missing_type(node, path, registries, scope, complete and not ancestors)
-        if kind is None or not (isinstance(kind, str) or callable(kind)) or key in UNREGISTERED:
+        if kind is None or not (isinstance(kind, str) or callable(kind)):
             self._walk(node, path, registries, scope, ancestors, None)
             return
-        strict = complete or registries[0] in STRICT
+        if key in OPS_KEYS and isinstance(kind, str):
+            self._op(node, path, ancestors)
+            return
+        strict = complete or key in STRICT_KEYS
         where = self.registries.find_anywhere(registries, kind, scope, others=not strict)
         if where is None:
             if not any(kind in strings_of(ancestor) for ancestor in ancestors):  # a word of the owner's own
@@ -90,7 +93,7 @@ class NodeChecker:
         for ancestor in ancestors:
             supplied |= source_words(ancestor)
         signature = self._signature(target, node, scope)
-        complete = complete or (bool(ancestors) and not layer)
+        complete = complete or (bool(ancestors) and not layer and registry in ('MODELS', 'TRANSFORMS'))
         self._keys(node, path, signature, described(target), extra, supplied, complete)
         self._walk(node, path, (registry,), scope, (*ancestors, target), target)
 
@@ -105,6 +108,18 @@ class NodeChecker:
                     return
         if needed:
             self._report(path, "needs a 'type'")
+
+    def _op(self, node: dict, path: Path, ancestors: tuple[Callable, ...]) -> None:
+        """Checks a dict whose type is an op: ``nms=dict(type='soft_nms')``, ``roi_layer=dict(type='RoIAlign')``."""
+        import mmcv.ops
+
+        target = getattr(mmcv.ops, node['type'], None)
+        if callable(target):
+            self._keys(node, path, signature_of(target), described(target), set(OPS_KEYS[path[-1]]), set(), False)
+        elif not any(node['type'] in strings_of(ancestor) for ancestor in ancestors):
+            self._report(
+                (*path, 'type'), f'mmcv.ops has no {node["type"]!r}' + did_you_mean(node['type'], dir(mmcv.ops))
+            )
 
     def _signature(self, target: Callable, node: dict, scope: str | None) -> Signature:
         """The target's signature, with what the class named by one of its parameters takes."""
@@ -180,9 +195,7 @@ class NodeChecker:
         for ancestor in ancestors:
             supplied |= source_words(ancestor)
         extra = set(keys_taken(ancestors[-1]))
-        self._keys(
-            node, path, self._signature(target, node, scope), described(target), extra, supplied, False
-        )
+        self._keys(node, path, self._signature(target, node, scope), described(target), extra, supplied, False)
         self._walk(node, path, registries, scope, (*ancestors, target), target)
 
     # Reports.

@@ -103,8 +103,7 @@ class References:
                 choices += list(DERIVED) if not walked else []
                 inside = f' in {".".join(walked)}' if walked else ' at the top level of the config'
                 raise _Failed(
-                    f'${{{name}}} refers to no key: there is no {part!r}{inside}'
-                    + did_you_mean(part, choices)
+                    f'${{{name}}} refers to no key: there is no {part!r}{inside}' + did_you_mean(part, choices)
                 )
             walked.append(part)
         return node
@@ -134,9 +133,7 @@ class References:
                 f'write {name} = ... at the top level'
             )
         while (
-            isinstance(dataset, dict)
-            and 'metainfo' not in dataset
-            and ('dataset' in dataset or 'datasets' in dataset)
+            isinstance(dataset, dict) and 'metainfo' not in dataset and ('dataset' in dataset or 'datasets' in dataset)
         ):
             dataset = dataset['dataset'] if 'dataset' in dataset else dataset['datasets'][0]
         given = self._finished(dataset.get('metainfo')) or {}

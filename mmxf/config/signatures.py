@@ -127,9 +127,7 @@ def _function(function: Any, follow: Callable[[ast.Call], Signature | None], dro
     for parameter in parameters:
         if parameter.kind is parameter.VAR_KEYWORD:
             keywords = parameter.name
-        elif (
-            parameter.kind is not parameter.VAR_POSITIONAL and parameter.kind is not parameter.POSITIONAL_ONLY
-        ):
+        elif parameter.kind is not parameter.VAR_POSITIONAL and parameter.kind is not parameter.POSITIONAL_ONLY:
             result.names[parameter.name] = parameter
             if parameter.default is EMPTY:
                 result.required.add(parameter.name)
@@ -154,9 +152,7 @@ def _follow_keywords(
         if isinstance(node, ast.Call):
             accounted |= _follow_call(node, keywords, follow, function, result)
         elif isinstance(node, ast.Dict):  # dict(type=..., **kwargs) written with braces
-            spread = [
-                v for k, v in zip(node.keys, node.values, strict=True) if k is None and _is(v, keywords)
-            ]
+            spread = [v for k, v in zip(node.keys, node.values, strict=True) if k is None and _is(v, keywords)]
             kind = [
                 v
                 for k, v in zip(node.keys, node.values, strict=True)
@@ -164,11 +160,7 @@ def _follow_keywords(
             ]
             if spread and _typed(kind[0] if kind else None, result):
                 accounted |= {id(v) for v in spread}
-        elif (
-            isinstance(node, ast.Subscript)
-            and _is(node.value, keywords)
-            and isinstance(node.slice, ast.Constant)
-        ):
+        elif isinstance(node, ast.Subscript) and _is(node.value, keywords) and isinstance(node.slice, ast.Constant):
             _name(node.slice.value, result)
             accounted.add(id(node.value))
         elif isinstance(node, ast.Compare) and isinstance(node.left, ast.Constant):
@@ -206,11 +198,7 @@ def _follow_call(
         return {id(v) for v in spread}
     attribute = call.func
     if isinstance(attribute, ast.Attribute) and _is(attribute.value, keywords):
-        if (
-            attribute.attr in ('get', 'pop', 'setdefault')
-            and call.args
-            and isinstance(call.args[0], ast.Constant)
-        ):
+        if attribute.attr in ('get', 'pop', 'setdefault') and call.args and isinstance(call.args[0], ast.Constant):
             _name(call.args[0].value, result)
             return {id(attribute.value)}
         if attribute.attr == 'update' and not call.args:
@@ -274,9 +262,7 @@ def strings_of(target: Callable) -> frozenset[str]:
 def source_words(target: Callable) -> frozenset[str]:
     """``strings_of`` and the keywords of all calls: the arguments that ``target`` can possibly hand to its
     parts."""
-    keywords = {
-        node.arg for tree in _trees(target) for node in ast.walk(tree) if isinstance(node, ast.keyword)
-    }
+    keywords = {node.arg for tree in _trees(target) for node in ast.walk(tree) if isinstance(node, ast.keyword)}
     return strings_of(target) | (keywords - {None})
 
 
@@ -301,28 +287,35 @@ def classes_unpacking(owner: Callable) -> dict[str, tuple[Callable, frozenset[st
     """Which parameters of ``owner`` are unpacked into which class: ``self.encoder = Encoder(a=1, **encoder)``.
 
     Returns:
-        parameter -> (the class, keywords passed besides); only where all such calls name the same class.
+        parameter -> (the class, keywords passed besides); as the most derived class has it, and only where all its
+        calls name one class.
     """
     found: dict[str, tuple[Callable, frozenset[str]] | None] = {}
     for part in owner.__mro__ if inspect.isclass(owner) else ():
-        for function in vars(part).values():
-            if not inspect.isfunction(function):
-                continue
-            try:
-                tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-            except (OSError, TypeError, SyntaxError):
-                continue
-            for node in ast.walk(tree):
-                if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
-                    continue
+        own: dict[str, tuple[Callable, frozenset[str]] | None] = {}
+        for name, target, passed in _unpacking_calls(part):
+            known = own.setdefault(name, (target, passed))
+            if known is not None and known[0] is not target:
+                own[name] = None
+        found = {**own, **found}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _unpacking_calls(cls: type) -> Iterator[tuple[str, type, frozenset[str]]]:
+    """(parameter, class, further keywords) of each ``Class(**parameter)`` in the methods of ``cls`` itself."""
+    for function in vars(cls).values():
+        if not inspect.isfunction(function):
+            continue
+        try:
+            tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+        except (OSError, TypeError, SyntaxError):
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 target = function.__globals__.get(node.func.id)
                 names = [_parameter(k.value, function) for k in node.keywords if k.arg is None]
                 if inspect.isclass(target) and len(names) == 1 and names[0]:
-                    passed = frozenset(k.arg for k in node.keywords if k.arg)
-                    known = found.setdefault(names[0], (target, passed))
-                    if known is not None and known[0] is not target:
-                        found[names[0]] = None
-    return {name: value for name, value in found.items() if value is not None}
+                    yield names[0], target, frozenset(k.arg for k in node.keywords if k.arg)
 
 
 def _parameter(node: ast.expr, function: Any) -> str | None:

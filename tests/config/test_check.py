@@ -90,7 +90,7 @@ RIGHT = {
     'kwargs swallowed': 'model = dict(head=dict(strides=[4, 8]))',
     'a plain dict': 'model = dict(head=dict(anything=dict(foo=1, bar=dict(x=2))))',
     'loop by epoch': 'train_cfg = dict(_delete_=True, by_epoch=True, max_epochs=2)',
-    'scheduler to iterations': "param_scheduler = [dict(type='CosineAnnealingLR', T_max=3, convert_to_iter_based=True)]",
+    'by iterations': "param_scheduler = [dict(type='CosineAnnealingLR', T_max=3, convert_to_iter_based=True)]",
     'hook with priority': "custom_hooks = [dict(type='EMAHook', momentum=0.1, priority='HIGH')]",
     'hook with keywords of a named class': "custom_hooks = [dict(type='EMAHook', ema_type='ExpMomentumEMA', gamma=9)]",
     'no hook': 'default_hooks = dict(timer=None)',

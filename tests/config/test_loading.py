@@ -119,3 +119,17 @@ def test_importing_the_package_loads_nothing_heavy():
     )
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert done.stdout.strip() == '[]', done.stdout + done.stderr
+
+
+def test_types_that_are_ops_of_mmcv(problems, tmp_path):
+    path = tmp_path / 'rcnn.py'
+    path.write_text(
+        "_base_ = 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'\n"
+        'model = dict(\n'
+        '    roi_head=dict(bbox_roi_extractor=dict(roi_layer=dict(output_sise=7))),\n'
+        "    test_cfg=dict(rpn=dict(nms=dict(type='sotf_nms'))))\n"
+    )
+    first, second = problems(path)
+    assert 'rcnn.py:3' in first and "'output_size'" in first
+    assert 'rcnn.py:4' in second and "'soft_nms'" in second
+    assert problems('mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py') == []
