@@ -29,6 +29,7 @@ class PanopticSegmentor(BaseModel):
         head: config; see `mmxf.models.kmax.head.KMaXHead` for what a head offers.
         data_preprocessor: config of `SegmentationPreprocessor`.
         outputs: what `predict` makes: any of 'panoptic', 'instance', 'semantic'.
+        norm_momentum: of all batch norms, where a schedule is too short for the papers' own.
         init_cfg: mmengine's.
 
     Raises:
@@ -36,7 +37,8 @@ class PanopticSegmentor(BaseModel):
     """
 
     def __init__(self, backbone: dict, head: dict, data_preprocessor: dict | None = None, *,
-                 outputs: Sequence[str] = ('panoptic',), init_cfg: dict | None = None) -> None:
+                 outputs: Sequence[str] = ('panoptic',), norm_momentum: float | None = None,
+                 init_cfg: dict | None = None) -> None:
         super().__init__(MODELS.build(data_preprocessor or dict(type='SegmentationPreprocessor')), init_cfg)
         unknown = set(outputs) - {'panoptic', 'instance', 'semantic'}
         if unknown:
@@ -44,6 +46,9 @@ class PanopticSegmentor(BaseModel):
         self.backbone = MODELS.build(backbone)
         self.head = MODELS.build(head)
         self.outputs = tuple(outputs)
+        for module in self.modules() if norm_momentum is not None else ():
+            if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+                module.momentum = norm_momentum
         # Convolutions are faster, and softmaxes over queries contiguous, with channels last in memory.
         self.to(memory_format=torch.channels_last)
 

@@ -1,0 +1,81 @@
+"""kMaX-DeepLab small enough to learn MiniWorld on two CPU cores in a few minutes, from random weights.
+
+Not a row of the paper. Narrower than kmax_r50_coco.py, and with what a schedule of some hundred steps needs instead of 150,000:
+mask logits that start at full scale and whose one scale moves fast, a weak void prior, more weight on masks, batch statistics
+that follow quickly.
+"""
+_base_ = [
+    '../_base_/datasets/miniworld_panoptic.py',
+    '../_base_/default_runtime.py',
+]
+
+image_size = (128, 128)
+
+model = dict(
+    type='PanopticSegmentor',
+    norm_momentum=0.05,
+    data_preprocessor=dict(
+        type='SegmentationPreprocessor',
+        mean=(127.5, 127.5, 127.5),
+        std=(127.5, 127.5, 127.5),
+        bgr_to_rgb=True,
+        pad_to='${image_size}'),
+    backbone=dict(
+        type='KMaXResNet',
+        depth=18,
+        stem_channels=32,
+        base_channels=32,
+        norm_cfg=dict(type='BN', eps=1e-3, momentum=0.01),
+        norm_eval=False),
+    head=dict(
+        type='KMaXHead',
+        num_classes='${num_classes}',
+        thing_labels='${thing_labels}',
+        in_channels=(32, 64, 128, 256),
+        pixel_decoder=dict(
+            type='KMaXPixelDecoder',
+            base_channels=(128, 64, 32, 16),
+            num_blocks=(1, 1, 1, 1)),
+        decoder=dict(
+            type='KMaXDecoder',
+            num_queries=24,
+            num_layers=(1, 1, 1),
+            pixel_channels=(512, 256, 128),
+            final_channels=64,
+            query_channels=128,
+            ffn_channels=256,
+            void_prior=0.5,
+            mask_scale=1.0),
+        auxiliary=dict(
+            type='KMaXSemanticDecoder', channels=64, skip_channels=(32, 16), rates=(1, 2, 3)),
+        loss=dict(
+            type='KMaXLoss',
+            mask_weight=3.0,
+            discrimination_weight=0.2,
+            sample_size=256,
+            semantic_sample_size=0),
+        thing_threshold=0.4,
+        stuff_threshold=0.4),
+    outputs=('panoptic',))
+
+train_cfg = dict(type='ExactIterBasedTrainLoop', max_iters=600, val_interval=120)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+
+optim_wrapper = dict(
+    type='OptimWrapper',
+    constructor='TypedDecayOptimWrapperConstructor',
+    optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.05),
+    paramwise_cfg=dict(
+        norm_decay_mult=0.,
+        bias_decay_mult=0.,
+        custom_keys=dict(
+            _rpe=dict(decay_mult=0.),
+            cluster_centers=dict(decay_mult=0.),
+            mask_norm=dict(lr_mult=10., decay_mult=0.))))
+param_scheduler = [dict(type='TF2WarmupPolyLR', by_epoch=False, warmup_iters=30, warmup_factor=0.01, power=0.9)]
+default_hooks = dict(
+    logger=dict(interval=20),
+    checkpoint=dict(interval=120, max_keep_ckpts=2))
+log_processor = dict(window_size=20)
+randomness = dict(seed=0)
