@@ -201,9 +201,7 @@ def training_sample(
     return {'image': picture, 'real': real, 'index': renumber[index], 'labels': labels[kept]}
 
 
-def prediction(
-    seed: int, num_queries: int, num_classes: int, height: int, width: int
-) -> tuple[np.ndarray, np.ndarray]:
+def prediction(seed: int, num_queries: int, num_classes: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Logits as a trained network gives them: some dozens of confident queries, the others void.
 
     Returns:
