@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
-# Below mmxf/.mim, where mmengine looks for what 'mmxf::kmax/kmax_r50_coco.py' names, in a _base_ or on the command line.
+# Below mmxf/.mim, where mmengine looks for what 'mmxf::kmax/kmax_r50_coco.py' names.
 CARRIED = ('configs', 'model-index.yml')
 
 
