@@ -137,7 +137,7 @@ def newest_complete_checkpoint(folder: str | os.PathLike, filename_tmpl: str = '
 def _newest_first(steps: dict[Path, int], pointed: Path | None) -> list[Path]:
     """Files by step, but what the pointer names comes before files of an earlier run that went further.
 
-    A file with a higher step is newer than the pointer only if it was also written later: the run was then killed
+    A file with a higher step is newer than the pointer only if it was not written earlier: the run was then killed
     between writing the checkpoint and the pointer.
     """
     ordered = sorted(steps, key=steps.get, reverse=True)
@@ -151,7 +151,7 @@ def _newest_first(steps: dict[Path, int], pointed: Path | None) -> list[Path]:
             continue
         if step is None or steps[path] < step:
             earlier.append(path)
-        elif written is None or path.stat().st_mtime_ns > written:
+        elif written is None or path.stat().st_mtime_ns >= written:
             later.append(path)
         else:
             foreign.append(path)
