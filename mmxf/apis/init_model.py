@@ -72,15 +72,18 @@ def dataset_meta(cfg) -> dict:
 
     Of the test, validation or training data set, the first that names classes. No annotation file is read.
     """
-    from mmengine.registry import DATASETS, DefaultScope
+    from mmengine.registry import DATASETS
 
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmxf')):
+    import mmxf.registry  # noqa: F401
+
+    # The registry of the config's own scope; get() on the root one would not look into its children.
+    with DATASETS.switch_scope_and_registry(cfg.get('default_scope', 'mmxf')) as datasets:
         for split in ('test', 'val', 'train'):
             dataset = innermost_dataset((cfg.get(f'{split}_dataloader') or {}).get('dataset'))
             if dataset is None:
                 continue
             kind = dataset.get('type')
-            kind = DATASETS.get(kind) if isinstance(kind, str) else kind
+            kind = datasets.get(kind) if isinstance(kind, str) else kind
             meta = dataset.get('metainfo')
             meta = meta.to_dict() if hasattr(meta, 'to_dict') else dict(meta or {})
             # The class's own rules for completing a metainfo; a classmethod, no data set is built.

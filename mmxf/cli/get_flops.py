@@ -50,8 +50,12 @@ def count_flops(model, batch: dict) -> dict[str, int]:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
+    # Gradients are on, so that models which fold norms into fused convolutions for inference, where the counter
+    # sees nothing, run plainly; no parameter asks for one, so that none are kept. (An input that is itself a
+    # parameter with a gradient, such as learned queries, would trip the counter, too.)
+    model.requires_grad_(False)
     counter = FlopCounterMode(display=False)
-    with torch.no_grad(), counter:
+    with torch.enable_grad(), counter:
         model(batch['inputs'], batch['data_samples'], mode='tensor')
     root = type(model).__name__
     counts = {
@@ -68,6 +72,19 @@ def count_flops(model, batch: dict) -> dict[str, int]:
             counts[name] = max(counts.get(name, 0), inner)
     counts[''] = counter.get_total_flops()
     return counts
+
+
+def count_with_fake_tensors(model, batch: dict) -> dict[str, int]:
+    """:func:`count_flops` on shapes alone, nothing is computed. Fails for a model that looks at values."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    with FakeTensorMode(allow_non_fake_inputs=True) as fake:
+        return count_flops(model, dict(batch, inputs=fake.from_tensor(batch['inputs'])))
+
+
+def count_on_meta(model, batch: dict) -> dict[str, int]:
+    """:func:`count_flops` on shapes alone, for models that ask for shapes as tensors, as mmdet's do."""
+    return count_flops(model.to('meta'), dict(batch, inputs=batch['inputs'].to('meta')))
 
 
 def count_parameters(module, skip_training_only: bool = False) -> int:
@@ -108,20 +125,20 @@ def measure(args) -> dict:
     from mmxf.config.overrides import parse_options
 
     cfg, shape = open_at_size(args.config, args.shape, parse_options(args.cfg_options))
-    model = build_model(cfg).eval()
-    batch = synthetic_batch(model, cfg, shape)
-    if args.device is None:
-        # Shapes alone decide; the meta device has no numbers to compute. Models that look at values need
-        # real ones.
+
+    def fresh():
+        model = build_model(cfg).eval().to(torch.device(args.device or 'cpu'))
+        return model, synthetic_batch(model, cfg, shape)
+
+    ways = (count_flops,) if args.device else (count_with_fake_tensors, count_on_meta, count_flops)
+    for way in ways:
+        model, batch = fresh()
         try:
-            flops = count_flops(model.to('meta'), dict(batch, inputs=batch['inputs'].to('meta')))
-        except (NotImplementedError, RuntimeError, ValueError, TypeError):
-            model = build_model(cfg).eval()
-            flops = count_flops(model, batch)
-    else:
-        device = torch.device(args.device)
-        model = model.to(device)
-        flops = count_flops(model, synthetic_batch(model, cfg, shape))
+            flops = way(model, batch)
+            break
+        except Exception:
+            if way is ways[-1]:
+                raise
     modules = [
         dict(
             name=name,
@@ -168,7 +185,8 @@ def main(argv=None) -> int:
         )
     print(
         'Forward pass of one image. Matrix products, convolutions and attention are counted, one multiply-add '
-        'as 2 FLOPs;\nGMACs are half of that. Sampling (deformable attention), norms and activations are not counted.'
+        'as 2 FLOPs;\nGMACs are half of that. Sampling (deformable attention), norms and activations are not '
+        'counted.'
     )
     if args.json:
         import json

@@ -66,7 +66,7 @@ def draw_labels(image: np.ndarray, index: np.ndarray, names: Sequence[str], colo
         index: (H, W) which segment owns the pixel, -1 = none.
         names: N texts. colors: (N, 3) uint8.
     """
-    size = int(np.clip(round(min(image.shape[:2]) / 35), 10, 30))
+    size = int(np.clip(round(7.5 + min(image.shape[:2]) / 85), 10, 30))
     writer = Writer(image)
     for segment, x, y, w, h in place_labels(index, names, size):
         dark = colors[segment].astype(np.float32)

@@ -38,7 +38,7 @@ def side_by_side(
         )
         for _, image in panels
     ]
-    size = int(np.clip(round(height / 26), 13, 34))
+    size = int(np.clip(round(10 + height / 60), 13, 34))
     margin, gap = round(size * 1.1), round(size * 0.6)
     head = round(size * 2.0)
     top = margin // 2 + (round(size * 1.7) if title else 0)

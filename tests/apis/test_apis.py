@@ -37,9 +37,7 @@ def save(folder, name, change):
 
 
 def test_model_comes_in_eval_mode_with_config_and_classes(toy):
-    model = init_model(
-        str(toy / 'toy.py'), str(toy / 'toy.pth'), device='cpu', cfg_options={'image_size': (64, 64)}
-    )
+    model = init_model(str(toy / 'toy.py'), str(toy / 'toy.pth'), device='cpu', cfg_options={'image_size': (64, 64)})
     assert not model.training and model.cfg.image_size == (64, 64)
     assert model.dataset_meta['classes'] == CLASSES and model.dataset_meta['palette'][0] == (200, 30, 30)
     again = init_model(model.cfg, toy / 'toy.pth')  # a Config will do, and is not changed
@@ -55,11 +53,7 @@ def test_inference_takes_paths_arrays_and_lists(toy):
     odd = np.zeros((31, 45, 3), np.uint8)
     for batch_size in (1, 2, 3):
         samples = inference(model, [path, odd, str(path)], batch_size=batch_size)
-        assert [tuple(s.pred_panoptic_seg.sem_seg.shape) for s in samples] == [
-            (1, 48, 64),
-            (1, 31, 45),
-            (1, 48, 64),
-        ]
+        assert [tuple(s.pred_panoptic_seg.sem_seg.shape) for s in samples] == [(1, 48, 64), (1, 31, 45), (1, 48, 64)]
     assert inference(model, []) == []
 
 
@@ -186,3 +180,22 @@ def test_synthetic_batches_follow_the_contract(toy):
         assert (labels == 2).sum() == 1  # floor is stuff: one segment
     losses = model(**batch, mode='loss')
     assert torch.isfinite(losses['loss_pixel'])
+
+
+@pytest.mark.parametrize(
+    ('scope', 'dataset', 'things'), [('mmxf', 'CocoPanoptic', 80), ('mmdet', 'CocoPanopticDataset', 80)]
+)
+def test_classes_come_from_the_data_sets_class_without_its_files(scope, dataset, things):
+    from mmengine.config import Config
+
+    from mmxf.apis import dataset_meta
+
+    inner = dict(type=dataset, ann_file='nowhere.json')
+    for wrapped in (
+        inner,
+        dict(type='RepeatDataset', times=2, dataset=inner),
+        dict(type='ConcatDataset', datasets=[inner, inner]),
+    ):
+        meta = dataset_meta(Config(dict(default_scope=scope, train_dataloader=dict(dataset=wrapped))))
+        assert len(meta['classes']) == 133 and len(meta['thing_classes']) == things and len(meta['palette']) == 133
+    assert dataset_meta(Config(dict(default_scope=scope))) == {}

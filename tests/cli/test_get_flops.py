@@ -61,3 +61,30 @@ def test_bad_shapes_and_paths_are_refused(config, capsys):
         main([str(config), '--shape', '1', '2', '3'])
     assert main([str(config.parent / 'gone.py')]) == 1
     assert 'gone.py' in capsys.readouterr().err
+
+
+def test_learned_queries_as_inputs_of_modules_are_counted():
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.queries = torch.nn.Parameter(torch.zeros(3, 4))
+            self.layer = torch.nn.Linear(4, 4, bias=False)
+
+        def forward(self, inputs, data_samples, mode):
+            return self.layer(self.queries.expand(2, -1, -1))
+
+    assert count_flops(Model(), dict(inputs=torch.zeros(1), data_samples=None))['layer'] == 2 * 2 * 3 * 4 * 4
+
+
+def test_folding_for_inference_hides_nothing():
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.norm = torch.nn.Conv2d(3, 5, 3, padding=1), torch.nn.BatchNorm2d(5)
+
+        def forward(self, inputs, data_samples, mode):
+            from mmxf.layers.folding import conv_norm
+
+            return conv_norm(self.conv, self.norm, inputs, 'relu')
+
+    assert count_flops(Model().eval(), dict(inputs=torch.zeros(1, 3, 8, 8), data_samples=None))[''] == 2 * 27 * 5 * 64

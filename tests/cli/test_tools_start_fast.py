@@ -9,7 +9,8 @@ import pytest
 @pytest.mark.parametrize('name', ['demo', 'browse_dataset', 'get_flops', 'benchmark', 'plot_log'])
 def test_help_imports_nothing_heavy(name):
     code = (
-        f'import sys\nfrom mmxf.cli.{name} import main\ntry:\n    main(["--help"])\nexcept SystemExit as end:\n'
+        f'import sys\nfrom mmxf.cli.{name} import main\n'
+        'try:\n    main(["--help"])\nexcept SystemExit as end:\n'
         '    assert not end.code\n'
         'print([m for m in ("torch", "numpy", "cv2", "mmengine", "mmdet", "matplotlib") if m in sys.modules])'
     )
