@@ -193,3 +193,14 @@ def test_the_wheel_carries_all_that_commands_need(tmp_path):
     assert not [name for name in names if name.startswith(('tests/', 'configs/', 'tools/'))]
     entry, = (name for name in names if name.endswith('entry_points.txt'))
     assert 'mmxf = mmxf.cli.__main__:main' in zipfile.ZipFile(wheel).read(entry).decode()
+
+
+def test_configs_are_found_by_the_name_of_the_package(tmp_path):
+    import mmxf
+    from mmxf.config import load_config
+
+    if not (Path(mmxf.__file__).parent / '.mim').is_dir():
+        pytest.skip('mmxf is on the path, but not installed: pip install -e .')
+    config = tmp_path / 'mine.py'
+    config.write_text("_base_ = 'mmxf::kmax/kmax_r50_coco.py'\nimage_size = (65, 65)\n")
+    assert load_config(config, check=False).model.data_preprocessor.pad_to == (65, 65)

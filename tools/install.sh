@@ -41,7 +41,7 @@ mmxf_make_venv() {
     local venv=$1 python
     if [ -x "$venv/bin/python" ] && "$venv/bin/python" -c 'import pip' 2>/dev/null; then
         mmxf_supported "$venv/bin/python" && return 0
-        mmxf_say "$venv holds $("$venv/bin/python" --version 2>&1); mmxf needs Python 3.10-3.13. Delete it and run again."
+        mmxf_say "$venv holds $("$venv/bin/python" --version 2>&1); mmxf needs Python 3.10-3.13. Name another folder with MMXF_VENV."
         return 1
     fi
     if [ -e "$venv" ] && [ ! -e "$venv/pyvenv.cfg" ] && [ -n "$(ls -A "$venv" 2>/dev/null)" ]; then

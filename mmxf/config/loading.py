@@ -104,11 +104,11 @@ def config_path(path: str | os.PathLike) -> str:
 
 
 def know_packages() -> None:
-    """Lets ``_base_ = 'mmseg::...'`` find mmseg by import name; mmengine asks for a distribution of
-    upstream's name."""
+    """Lets ``_base_ = 'mmseg::...'`` find mmseg by import name, where mmengine asks for a distribution of
+    upstream's name, and ``'mmxf::...'`` the configs that an installed mmxf carries."""
     from mmengine.config import utils
 
-    for module in ('mmseg', 'mmdet'):
+    for module in ('mmseg', 'mmdet', 'mmxf'):
         utils.MODULE2PACKAGE[module] = module
 
 
