@@ -53,6 +53,9 @@ class ConvNorm(nn.Module):
         if bias:
             nn.init.zeros_(self.conv.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.conv(x) if self.norm is None else conv_norm(self.conv, self.norm, x)
+    def forward(self, x: Tensor, add: Tensor | None = None) -> Tensor:
+        """(B, C, ...) -> (B, out_channels, ...); `add` is added before the activation."""
+        if self.norm is not None:
+            return conv_norm(self.conv, self.norm, x, 'gelu' if self.gelu else 'none', add)
+        x = self.conv(x) if add is None else self.conv(x) + add
         return F.gelu(x) if self.gelu else x

@@ -1,11 +1,17 @@
-"""Convolution followed by batch norm, as one convolution when nothing needs the difference.
+"""Convolution, batch norm, sum and activation as one operation when nothing needs the difference.
 
 In evaluation a batch norm is a fixed scale and shift per channel, so it can be multiplied into the weights of the convolution
 before it. Doing that on the fly keeps every parameter name, keeps training untouched and saves a pass over each feature map.
+On the CPU, oneDNN's convolution also takes the sum with a residual and the activation along, and keeps its weights packed.
 """
+from collections.abc import Callable
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {'none': lambda x: x, 'relu': F.relu, 'gelu': F.gelu}
 
 
 def norm_affine(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
@@ -14,22 +20,48 @@ def norm_affine(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
     return scale, norm.bias - norm.running_mean * scale
 
 
-def folded_weights(conv: nn.Module, norm: _BatchNorm) -> tuple[Tensor, Tensor]:
-    """Weight and bias of the one convolution that equals ``norm(conv(x))`` in evaluation.
+class _Cache:
+    """What was computed from weights, until they change. A copy of the model starts with an empty one."""
 
-    The result is kept with the convolution until one of the tensors it was made of changes: an optimiser step, a loaded
-    checkpoint or a move to another device or type all change the key.
-    """
-    sources = [t for t in (conv.weight, conv.bias, norm.weight, norm.bias, norm.running_mean, norm.running_var)
-               if t is not None]
-    key = tuple((t.data_ptr(), -1 if t.is_inference() else t._version, t.dtype, t.device) for t in sources)
-    cached = conv.__dict__.get('_folded')
-    if cached is None or cached[0] != key:
-        scale, shift = norm_affine(norm)
-        weight = conv.weight * scale.reshape(-1, *[1] * (conv.weight.dim() - 1))
-        bias = shift if conv.bias is None else shift + conv.bias * scale
-        cached = conv.__dict__['_folded'] = (key, weight, bias)
-    return cached[1], cached[2]
+    def __init__(self) -> None:
+        self.key, self.value = None, None
+
+    def get(self, sources: list[Tensor], make: Callable):
+        # An optimiser step and a loaded checkpoint change the version, a move to another device or type the rest.
+        key = tuple((t.data_ptr(), -1 if t.is_inference() else t._version, t.dtype, t.device) for t in sources)
+        if key != self.key:
+            self.key, self.value = key, make()
+        return self.value
+
+    def __reduce__(self):
+        return _Cache, ()
+
+
+def _cached(module: nn.Module, name: str, sources: list[Tensor], make: Callable):
+    return module.__dict__.setdefault(name, _Cache()).get(sources, make)
+
+
+def _sources(conv: nn.Module, norm: _BatchNorm) -> list[Tensor]:
+    tensors = (conv.weight, conv.bias, norm.weight, norm.bias, norm.running_mean, norm.running_var)
+    return [tensor for tensor in tensors if tensor is not None]
+
+
+def _fold(conv: nn.Module, norm: _BatchNorm) -> tuple[Tensor, Tensor]:
+    scale, shift = norm_affine(norm)
+    weight = conv.weight * scale.reshape(-1, *[1] * (conv.weight.dim() - 1))
+    return weight, shift if conv.bias is None else shift + conv.bias * scale
+
+
+def folded_weights(conv: nn.Module, norm: _BatchNorm) -> tuple[Tensor, Tensor]:
+    """Weight and bias of the one convolution that equals ``norm(conv(x))`` in evaluation."""
+    return _cached(conv, '_folded', _sources(conv, norm), lambda: _fold(conv, norm))
+
+
+def forget_folded(module: nn.Module) -> None:
+    """Frees what evaluation keeps: in training it would only take memory."""
+    for part in module.modules():
+        part.__dict__.pop('_folded', None)
+        part.__dict__.pop('_packed', None)
 
 
 def can_fold(norm: nn.Module) -> bool:
@@ -37,8 +69,44 @@ def can_fold(norm: nn.Module) -> bool:
     return not norm.training and not torch.is_grad_enabled() and getattr(norm, 'running_var', None) is not None
 
 
-def conv_norm(conv: nn.Module, norm: nn.Module, x: Tensor) -> Tensor:
-    """``norm(conv(x))``, computed as one convolution when `can_fold`."""
+def conv_norm(conv: nn.Module, norm: nn.Module, x: Tensor, activation: str = 'none', add: Tensor | None = None) -> Tensor:
+    """``activation(norm(conv(x)) + add)``, as one operation when `can_fold`.
+
+    Args:
+        conv: a convolution with zero padding.
+        norm: the batch norm after it.
+        x: its input.
+        activation: 'none', 'relu' or 'gelu'.
+        add: what is added before the activation, of the output's shape.
+    """
     if can_fold(norm):
-        return conv._conv_forward(x, *folded_weights(conv, norm))
-    return norm(conv(x))
+        if _has_fused_ops() and isinstance(conv, nn.Conv2d) and x.device.type == 'cpu' and \
+                x.dtype == conv.weight.dtype == torch.float32 and not torch.is_autocast_enabled('cpu'):
+            return _fused(conv, norm, x, activation, add)
+        out = conv._conv_forward(x, *folded_weights(conv, norm))
+    else:
+        out = norm(conv(x))
+    return _ACTIVATIONS[activation](out if add is None else out + add)
+
+
+def _has_fused_ops() -> bool:
+    """Whether this torch offers oneDNN's fused convolutions (the ones its compiler emits)."""
+    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, '_convolution_pointwise') and \
+        torch.backends.mkldnn.enabled
+
+
+def _fused(conv: nn.Conv2d, norm: _BatchNorm, x: Tensor, activation: str, add: Tensor | None) -> Tensor:
+    where = [list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups]
+
+    def make() -> tuple[Tensor, Tensor]:
+        weight, bias = _fold(conv, norm)
+        return torch.ops.mkldnn._reorder_convolution_weight(weight, *where, list(x.shape)), bias
+
+    packed, bias = _cached(conv, '_packed', _sources(conv, norm), make)
+    if add is None:
+        return torch.ops.mkldnn._convolution_pointwise(x, packed, bias, *where, activation, [], 'none')
+    if activation == 'gelu':    # oneDNN joins a sum with relu alone
+        return F.gelu(torch.ops.mkldnn._convolution_pointwise.binary(
+            x, add, packed, bias, *where, 'add', 1.0, None, [], None))
+    return torch.ops.mkldnn._convolution_pointwise.binary(
+        x, add, packed, bias, *where, 'add', 1.0, None if activation == 'none' else activation, [], None)

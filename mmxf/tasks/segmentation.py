@@ -14,6 +14,7 @@ from mmengine.model import BaseModel
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor
 
+from mmxf.layers.folding import forget_folded
 from mmxf.registry import MODELS
 
 # mmdet's encoding of a panoptic pixel: class + INSTANCE_OFFSET * instance.
@@ -52,10 +53,21 @@ class PanopticSegmentor(BaseModel):
         # Convolutions are faster, and softmaxes over queries contiguous, with channels last in memory.
         self.to(memory_format=torch.channels_last)
 
+    def train(self, mode: bool = True) -> 'PanopticSegmentor':
+        """As of every module; training frees what evaluation kept."""
+        if mode:
+            forget_folded(self)
+        return super().train(mode)
+
     @property
     def num_classes(self) -> int:
         """Real classes, void not counted."""
         return self.head.num_classes
+
+    def checkpoint_num_classes(self, state_dict: dict[str, Tensor]) -> int | None:
+        """Real classes of a checkpoint of this model, None if it does not tell."""
+        return self.head.checkpoint_num_classes({key.removeprefix('head.'): value for key, value in state_dict.items()
+                                                 if key.startswith('head.')})
 
     def forward(self, inputs: Tensor, data_samples: list[DetDataSample] | None = None, mode: str = 'tensor'):
         """Runs the model on normalised images (B, 3, H, W).

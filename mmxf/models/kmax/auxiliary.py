@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from mmxf.layers.conv_norm import ConvNorm
+from mmxf.layers.recompute import recompute
 from mmxf.registry import MODELS
 
 from .pixel_decoder import resize
@@ -85,9 +86,14 @@ class KMaXSemanticDecoder(_SampledClassifier):
         deep, *skips = (features[i] for i in self.in_index)
         x = self.aspp(deep)
         align_corners = x.shape[-1] % 2 == 1    # the stride-32 map decides for both resizes
-        for skip, project, fuse in zip(skips, self.skips, self.fusions):
-            x = fuse(torch.cat([resize(x, skip.shape[-2:], align_corners), project(skip)], dim=1))
-        return self.head(x)
+
+        def fuse(x: Tensor, skip: Tensor, level: int) -> Tensor:
+            x = resize(x, skip.shape[-2:], align_corners)
+            return self.fusions[level](torch.cat([x, self.skips[level](skip)], dim=1))
+
+        for level, skip in enumerate(skips):
+            x = recompute(self, fuse, x, skip, level)
+        return recompute(self, self.head, x)
 
 
 @MODELS.register_module()

@@ -25,8 +25,8 @@ class _BasicBlock(BasicBlock):
     def forward(self, x: Tensor) -> Tensor:
         if not can_fold(self.norm1):
             return super().forward(x)
-        out = F.relu_(conv_norm(self.conv1, self.norm1, x))
-        return F.relu_(conv_norm(self.conv2, self.norm2, out).add_(_shortcut(self, x)))
+        out = conv_norm(self.conv1, self.norm1, x, 'relu')
+        return conv_norm(self.conv2, self.norm2, out, 'relu', add=_shortcut(self, x))
 
 
 class _Bottleneck(Bottleneck):
@@ -35,9 +35,9 @@ class _Bottleneck(Bottleneck):
     def forward(self, x: Tensor) -> Tensor:
         if not can_fold(self.norm1):
             return super().forward(x)
-        out = F.relu_(conv_norm(self.conv1, self.norm1, x))
-        out = F.relu_(conv_norm(self.conv2, self.norm2, out))
-        return F.relu_(conv_norm(self.conv3, self.norm3, out).add_(_shortcut(self, x)))
+        out = conv_norm(self.conv1, self.norm1, x, 'relu')
+        out = conv_norm(self.conv2, self.norm2, out, 'relu')
+        return conv_norm(self.conv3, self.norm3, out, 'relu', add=_shortcut(self, x))
 
 
 @MODELS.register_module()
@@ -58,7 +58,7 @@ class KMaXResNet(ResNet):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W) -> levels from fine to coarse."""
-        x = self.stem(x) if self.deep_stem else F.relu_(conv_norm(self.conv1, self.norm1, x))
+        x = self.stem(x) if self.deep_stem else conv_norm(self.conv1, self.norm1, x, 'relu')
         x = self.maxpool(x)
         levels = [x] if self.out_stem else []
         for i, name in enumerate(self.res_layers):

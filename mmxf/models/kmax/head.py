@@ -46,6 +46,12 @@ class KMaXHead(nn.Module):
                                   overlap_threshold=overlap_threshold, class_exponent=class_exponent,
                                   mask_exponent=mask_exponent)
 
+    @staticmethod
+    def checkpoint_num_classes(state_dict: dict[str, Tensor]) -> int | None:
+        """Real classes of a head's state dict, None if it does not tell."""
+        weight = state_dict.get('decoder.predictor.class_head.conv.weight')
+        return None if weight is None else len(weight) - 1
+
     def forward(self, features: Sequence[Tensor]) -> Prediction:
         """Backbone levels -> the final prediction."""
         return self.decoder(*self.pixel_decoder(features)).final

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mmxf.layers.conv_norm import NORM_EPS, NORM_MOMENTUM, ConvNorm
 from mmxf.layers.folding import can_fold, norm_affine
 from mmxf.layers.layer_norm import LayerNorm2d
+from mmxf.layers.recompute import recompute
 from mmxf.layers.relative_position import RelativePositionTable
 from mmxf.registry import MODELS
 
@@ -55,10 +56,14 @@ class AxialAttention(nn.Module):
         rows = rows.flatten(0, 1)                                                  # (R, L, 2 dk + dv)
         q, k, v = (t.unflatten(2, (self.num_heads, -1)).transpose(1, 2)
                    for t in rows.split(self.splits, dim=2))                        # (R, h, L, d)
-        weights = self._similarity(q, k).float().softmax(-1)                       # (R, h, L, L)
-        out = self._retrieve(weights, v)                                           # (R, L, dv)
+        # The (R, h, L, L) tensors are many and cheap to make again.
+        out = recompute(self, self._attend, q, k, v)                               # (R, L, dv)
         out = out.unflatten(0, (B, -1))
         return out.permute(0, 3, 2, 1) if self.axis == 'height' else out.permute(0, 3, 1, 2)
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        weights = self._similarity(q, k).float().softmax(-1)                       # (R, h, L, L)
+        return self._retrieve(weights, v)
 
     def _similarity(self, q: Tensor, k: Tensor) -> Tensor:
         """Sum of the three normalised terms content, query position, key position: (R, h, L, L)."""
@@ -102,6 +107,7 @@ class Block(nn.Module):
     def __init__(self, in_channels: int, base: int, kind: str, *, num_heads: int, max_span: int,
                  drop_path: float) -> None:
         super().__init__()
+        self.kind = kind
         out_channels = 4 * base
         if kind == 'axial':
             self.conv1 = ConvNorm(in_channels, 2 * base, gelu=True)
@@ -117,10 +123,17 @@ class Block(nn.Module):
         self.shortcut = None if in_channels == out_channels else ConvNorm(in_channels, out_channels)
         self.drop_path = DropPath(drop_path) if drop_path > 0 else nn.Identity()
 
+    def activated(self, x: Tensor) -> Tensor:
+        """The block of the activated input."""
+        return self(F.gelu(x))
+
     def forward(self, x: Tensor) -> Tensor:
         """Already activated (B, C, H, W) -> (B, 4 base, H, W)."""
         shortcut = x if self.shortcut is None else self.shortcut(x)
-        return self.drop_path(self.conv3(self.middle(self.conv1(x)))) + shortcut
+        x = self.middle(self.conv1(x))
+        if isinstance(self.drop_path, nn.Identity) or not self.training:
+            return self.conv3(x, add=shortcut)
+        return self.drop_path(self.conv3(x)) + shortcut
 
 
 class ResizedFuse(nn.Module):
@@ -133,9 +146,8 @@ class ResizedFuse(nn.Module):
 
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
         """Activated low (B, C, h, w) and raw high (B, C', H, W) -> (B, out, H, W)."""
-        if self.high is not None:
-            high = self.high(F.gelu(high))
-        return resize(self.low(low), high.shape[-2:]) + high
+        low = resize(self.low(low), high.shape[-2:])
+        return low + high if self.high is None else self.high(F.gelu(high), add=low)
 
 
 @MODELS.register_module()
@@ -185,14 +197,18 @@ class KMaXPixelDecoder(nn.Module):
         - the activated outputs of the first three stages (strides 32, 16, 8), which the cluster layers read, and
         - the raw output of the last stage (stride 4), from which the masks are predicted.
         """
-        levels = [norm(features[i]) for norm, i in zip(self.in_norms, self.in_index)]
-        activated, x = [], levels[0]
+        activated, x = [], self.in_norms[0](features[self.in_index[0]])
         for i, stage in enumerate(self.stages):
             if i > 0:
-                x = self.fuses[i - 1](activated[-1], levels[i])
+                x = recompute(self, self._join, i, activated[-1], features[self.in_index[i]])
             for block in stage:
-                x = block(F.gelu(x))
+                # At strides 8 and 4 maps are large and convolutions few: these blocks are made again in the backward pass.
+                x = block.activated(x) if block.kind == 'axial' else recompute(block, block.activated, x)
             if i < len(self.stages) - 1:
                 # Every later reader activates this map first: once is enough.
                 activated.append(F.gelu(x))
         return activated[:3], x
+
+    def _join(self, stage: int, low: Tensor, feature: Tensor) -> Tensor:
+        """The input of a stage from the stage before it and its level of the backbone."""
+        return self.fuses[stage - 1](low, self.in_norms[stage](feature))

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mmxf.layers.conv_norm import NORM_EPS, NORM_MOMENTUM, ConvNorm
 from mmxf.layers.folding import can_fold, folded_weights, norm_affine
+from mmxf.layers.recompute import recompute
 
 
 class Prediction(NamedTuple):
@@ -46,13 +47,17 @@ class KMaXPredictor(nn.Module):
 
     def forward(self, pixels: Tensor, mask_queries: Tensor, class_queries: Tensor) -> Prediction:
         """pixels (B, C, h, w); queries (B, D, Q), activated."""
-        features = F.normalize(self.pixel_embed(self.pixel_head(pixels)).float(), dim=1)        # (B, C, h, w)
+        features = recompute(self, self._embed, pixels)                                         # (B, C, h, w)
         kernels = self.mask_embed(mask_queries)                                                 # (B, C, Q)
         B, _, h, w = features.shape
         # Pixels before queries in memory: what follows (softmax, arg max) runs over queries.
         logits = torch.matmul(features.flatten(2).transpose(1, 2), kernels.to(features))        # (B, hw, Q)
         logits = self._normalise(logits.float()).transpose(1, 2).unflatten(2, (h, w))           # (B, Q, h, w)
         return Prediction(self.classify(class_queries), logits, features)
+
+    def _embed(self, pixels: Tensor) -> Tensor:
+        """(B, C, h, w) -> unit vectors (B, embed_channels, h, w) float32."""
+        return F.normalize(self.pixel_embed(self.pixel_head(pixels)).float(), dim=1)
 
     def classify(self, queries: Tensor) -> Tensor:
         """(B, D, Q) -> class logits (B, Q, K + 1), biased towards void."""

@@ -37,13 +37,13 @@ def read_resized(maps: Tensor, index: Tensor, size: tuple[int, int], align_corne
     (h, w), (H, W) = maps.shape[-2:], size
     rows = maps.permute(1, 2, 0).reshape(h * w, -1)                             # (hw, C)
     if (h, w) == (H, W):
-        return rows[index]
+        return rows.index_select(0, index)
     y0, y1, fy = _neighbours(torch.div(index, W, rounding_mode='floor'), h, H, align_corners)
     x0, x1, fx = _neighbours(index % W, w, W, align_corners)
     fy, fx = fy.to(rows)[:, None], fx.to(rows)[:, None]
-    top = rows[y0 * w + x0] * (1 - fx) + rows[y0 * w + x1] * fx
-    bottom = rows[y1 * w + x0] * (1 - fx) + rows[y1 * w + x1] * fx
-    return top * (1 - fy) + bottom * fy
+    corners = torch.cat([y0 * w + x0, y0 * w + x1, y1 * w + x0, y1 * w + x1])
+    shares = torch.cat([(1 - fy) * (1 - fx), (1 - fy) * fx, fy * (1 - fx), fy * fx])
+    return (rows.index_select(0, corners) * shares).unflatten(0, (4, -1)).sum(0)
 
 
 def _neighbours(position: Tensor, source: int, target: int, align_corners: bool) -> tuple[Tensor, Tensor, Tensor]:
