@@ -72,7 +72,7 @@ def test_axial_attention_follows_its_definition(axis):
             for j in range(length):
                 content[8 * head:8 * head + 8, i] += weights[head, i, j] * v[head, :, j]
                 position[8 * head:8 * head + 8, i] += weights[head, i, j] * tables[2][j - i + 8]
-    expected = attention.output_norm(torch.cat([content, position])[None])[0].view(2, 16, length).sum(0).detach()
+    expected = attention.output_norm(torch.cat([content, position])[None, :, :, None])[0].view(2, 16, length).sum(0).detach()
     found = out[1, :, :, 2] if axis == 'height' else out[1, :, 3, :]
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
