@@ -9,17 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from toy_child import train_in_child
 
 HERE = Path(__file__).parent
-
-
-def _train_in_child(kwargs: dict, environment: dict) -> None:
-    os.environ.update(environment)
-    with open(Path(kwargs['work_dir']) / 'output.txt', 'a') as output:
-        os.dup2(output.fileno(), 1)
-        os.dup2(output.fileno(), 2)
-        import toy_training
-        toy_training.train(**kwargs)
 
 
 class Run:
@@ -29,7 +21,7 @@ class Run:
         self.folder = Path(kwargs['work_dir'])
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / 'started').unlink(missing_ok=True)
-        self.process = context.Process(target=_train_in_child, args=(kwargs, environment))
+        self.process = context.Process(target=train_in_child, args=(kwargs, environment))
         self.process.start()
 
     def finish(self) -> int:
