@@ -1,2 +1,1 @@
-"""Metrics: pure functions here, what the Runner calls in :mod:`mmxf.evaluation.metrics`."""
-from . import metrics  # noqa: F401  (registers them)
+"""Metrics: pure functions here, what the Runner calls in `mmxf.evaluation.metrics`."""
