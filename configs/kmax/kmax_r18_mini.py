@@ -54,11 +54,12 @@ model = dict(
             discrimination_weight=0.2,
             sample_size=256,
             semantic_sample_size=0),
+        pixel_threshold=0.35,
         thing_threshold=0.4,
         stuff_threshold=0.4),
     outputs=('panoptic',))
 
-train_cfg = dict(type='ExactIterBasedTrainLoop', max_iters=600, val_interval=120)
+train_cfg = dict(type='ExactIterBasedTrainLoop', max_iters=480, val_interval=96)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 
@@ -76,6 +77,6 @@ optim_wrapper = dict(
 param_scheduler = [dict(type='TF2WarmupPolyLR', by_epoch=False, warmup_iters=30, warmup_factor=0.01, power=0.9)]
 default_hooks = dict(
     logger=dict(interval=20),
-    checkpoint=dict(interval=120, max_keep_ckpts=2))
+    checkpoint=dict(interval=96, max_keep_ckpts=2))
 log_processor = dict(window_size=20)
 randomness = dict(seed=0)
