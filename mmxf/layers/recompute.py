@@ -1,6 +1,7 @@
 """Computing a part again in the backward pass instead of keeping what it made (arXiv:1604.06174).
 
-torch's checkpointing, for parts with batch norms: the second run uses the same batch statistics but does not count the batch twice.
+torch's checkpointing, for parts with batch norms: the second run uses the same batch statistics but does not count the
+batch twice.
 """
 from collections.abc import Callable
 from contextlib import contextmanager, nullcontext

@@ -129,10 +129,32 @@ def test_losses_and_gradients(stem, monkeypatch):
         assert error <= 2 * allowed, f'{official}: relative error {error:.1e}, allowed {2 * allowed:.1e}'
 
 
+@pytest.mark.parametrize('stem', files('predict'))
+def test_the_whole_inference(stem, models):
+    name, reference = split(stem)
+    model = models(name)
+    size, real, original = (tuple(int(n) for n in reference[key]) for key in ('size', 'input_size', 'original'))
+    image = normalised(weights.image(int(reference['seed']), *real))
+    padded = torch.nn.functional.pad(image, (0, size[1] - real[1], 0, size[0] - real[0]))
+    # Of an untrained network: the official code was run with thresholds that let it say something.
+    kept = model.head.pixel_threshold, dict(model.head.panoptic_rule)
+    model.head.pixel_threshold = float(reference['pixel_threshold'])
+    model.head.panoptic_rule.update({f'{key}_threshold': float(reference[f'{key}_threshold'])
+                                     for key in ('thing', 'stuff', 'overlap')})
+    try:
+        with torch.no_grad():
+            prediction = Prediction(**model(padded, mode='tensor'))
+            result = model.head.predict(prediction, 0, size, real, original, ('panoptic', 'instance', 'semantic'))
+    finally:
+        model.head.pixel_threshold, model.head.panoptic_rule = kept
+    compare(result, reference, pixels=3)
+
+
 @pytest.mark.parametrize('stem', files('post'))
 def test_post_processing(stem):
     name, reference = split(stem)
-    model = build(name)
+    with torch.device('meta'):
+        model = build(name)
     size, original = (tuple(int(side) for side in reference[key]) for key in ('size', 'original'))
     num_queries = model.head.decoder.num_queries
     class_logits, mask_logits = weights.prediction(int(reference['seed']), num_queries, model.num_classes,
@@ -141,18 +163,30 @@ def test_post_processing(stem):
     scale = max(size) / max(original)
     real = tuple(min(limit, round(side * scale)) for limit, side in zip(size, original))
     result = model.head.predict(prediction, 0, size, real, original, ('panoptic', 'instance', 'semantic'))
+    compare(result, reference)
 
-    np.testing.assert_array_equal(result['panoptic'].numpy(), reference['panoptic'])
+
+def compare(result, reference, pixels: int = 0) -> None:
+    """Pixel for pixel, segment for segment; instances in the order of their scores.
+
+    Logits of the whole network differ in the last bits, which decide pixels where two queries or a query and the threshold are
+    equal: `pixels` of them may fall to the other side.
+    """
+    for key in ('panoptic', 'semantic'):
+        wrong = int((result[key].numpy() != reference[key]).sum())
+        assert wrong <= pixels, f'{wrong} pixels of the {key} result differ'
     assert [s['id'] for s in result['segments_info']] == reference['segment_ids'].tolist()
     assert [s['label'] for s in result['segments_info']] == reference['segment_labels'].tolist()
     assert [s['is_thing'] for s in result['segments_info']] == reference['segment_isthing'].tolist()
-    np.testing.assert_array_equal(result['semantic'].numpy(), reference['semantic'])
 
     found = {key: value.numpy() for key, value in result['instances'].items()}
     order = np.lexsort((found['labels'], -found['scores'].astype(np.float64)))
-    assert relative_error(found['scores'][order], reference['instance_scores']) <= TOLERANCE
     np.testing.assert_array_equal(found['labels'][order], reference['instance_labels'])
-    np.testing.assert_array_equal(found['masks'].sum((1, 2))[order], reference['instance_areas'])
+    areas = found['masks'].sum((1, 2))[order]
+    assert np.abs(areas - reference['instance_areas']).sum() <= pixels
+    # A mask of a few pixels changes its mean probability with one of them.
+    same = areas == reference['instance_areas']
+    assert relative_error(found['scores'][order][same], reference['instance_scores'][same]) <= TOLERANCE
 
 
 @pytest.mark.parametrize('name', sorted(official_keys()))
@@ -173,9 +207,11 @@ def test_our_models_have_the_official_parameters(name):
 
 
 def test_parameter_counts():
+    # With the auxiliary head that only training needs, as the official code counts.
     counts = {'r50_coco': (72_436_862, 1417), 'convnext_t_coco': (67_265_502, 1283), 'r50_cityscapes': (56_975_757, 1377)}
     for name, (parameters, keys) in counts.items():
-        model = build(name)
+        with torch.device('meta'):
+            model = build(name)
         assert sum(p.numel() for p in model.parameters()) == parameters
         assert len(model.state_dict()) == keys
 

@@ -1,9 +1,9 @@
 """From class and mask logits to panoptic, instance and semantic results (DeepLab2's MaX-DeepLab post-processor, as in the
 official code).
 
-The official code resizes all Q mask logits to the padded input and again to the original image, and keeps the softmax over queries
-at that size: 128 x 640 x 480 floats, several times over. Here both resizes are one (they are linear), done strip by strip, and of
-the softmax only what decides is kept: at a threshold above 1/3 at most two queries can claim a pixel.
+The official code resizes all Q mask logits to the padded input and again to the original image, and keeps the softmax over
+queries at that size: 128 x 640 x 480 floats, several times over. Here both resizes are one (they are linear), done strip by strip, and of
+the softmax only what decides is kept: who claims a pixel, which at the usual thresholds are one or two queries.
 """
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ STRIP_ELEMENTS = 1 << 22    # logits held at once
 class Claims:
     """Who claims which pixel of an image of P = H * W pixels with a probability above the threshold."""
     winner: Tensor        # (P,) int64: the most probable query, -1 = none above the threshold
-    doubles: Tensor       # (D,) int64: pixels that a second query claims as well
+    doubles: Tensor       # (D,) int64: pixels that another query claims as well, one entry for each such claim
     second: Tensor        # (D,) int64: that query
     count: Tensor         # (Q,) int64: claimed pixels
     total: Tensor         # (Q,) float32: sum of the claims' probabilities
@@ -74,15 +74,10 @@ def collect_claims(mask_logits: Tensor, threshold: float, padded: Sequence[int],
 
     Args:
         mask_logits: (Q, h, w) float32 of the padded input.
-        threshold: a query claims a pixel where its probability exceeds this; more than 1/3.
+        threshold: a query claims a pixel where its probability exceeds this.
         padded, real, target: (H, W) of the padded input, of the image within it, of the result.
         class_probs: (Q, K); with it the semantic result is made as well.
-
-    Raises:
-        ValueError: for a threshold of 1/3 or less, at which more than two queries could claim a pixel.
     """
-    if not threshold > 1 / 3:
-        raise ValueError(f'pixel_threshold must exceed 1/3, got {threshold}')
     Q, P = mask_logits.shape[0], target[0] * target[1]
     winner = torch.empty(P, dtype=torch.long, device=mask_logits.device)
     count = torch.zeros(Q, dtype=torch.long, device=mask_logits.device)
@@ -103,13 +98,12 @@ def collect_claims(mask_logits: Tensor, threshold: float, padded: Sequence[int],
         # A second claim leaves the first at most 1 - threshold.
         close = (claimed & (best < 1 - threshold)).nonzero().squeeze(1)
         if len(close):
-            rest = probs[:, close].scatter_(0, query[close][None], 0) / norm[close]
-            value, runner_up = rest.max(0)
-            keep = value > threshold
-            doubles.append(close[keep] + start)
-            seconds.append(runner_up[keep])
-            count += torch.bincount(seconds[-1], minlength=Q)
-            total.index_add_(0, seconds[-1], value[keep])
+            rest = probs[:, close].scatter_(0, query[close][None], 0) / norm[close]             # (Q, few)
+            other, place = (rest > threshold).nonzero(as_tuple=True)
+            doubles.append(close[place] + start)
+            seconds.append(other)
+            count += torch.bincount(other, minlength=Q)
+            total.index_add_(0, other, rest[other, place])
     empty = winner.new_zeros(0)
     return Claims(winner, torch.cat(doubles) if doubles else empty, torch.cat(seconds) if seconds else empty,
                   count, total, semantic)
@@ -139,35 +133,31 @@ def panoptic_map(claims: Claims, class_probs: Tensor, things: Sequence[int], *, 
     order = torch.argsort(order_score, descending=True).tolist()
     count, scores, labels = claims.count.tolist(), scores.tolist(), labels.tolist()
     order_score = order_score.tolist()
-    # How many pixels two queries both claim: whoever comes first takes them.
-    Q = len(count)
-    both = torch.bincount(claims.winner[claims.doubles] * Q + claims.second, minlength=Q * Q).view(Q, Q)
-    shared = (both + both.t()).tolist()
+    # Only pixels that several queries claim depend on who comes first; each query's entries among them:
+    contested, place = claims.doubles.unique(return_inverse=True)
+    claimant = torch.cat([claims.winner[contested], claims.second])
+    place = torch.cat([torch.arange(len(contested), device=place.device), place])
+    by_query = claimant.argsort()
+    entries = place[by_query].split(torch.bincount(claimant, minlength=len(count)).tolist())
+    owner = torch.zeros_like(contested)
+    taken = torch.zeros_like(contested, dtype=torch.bool)
 
-    things, segment_of, infos, stuff = set(things), [0] * Q, [], {}
-    rank, kept = [Q] * Q, []
+    things, segment_of, infos, stuff = set(things), [0] * len(count), [], {}
     for query in order:
-        is_thing = labels[query] in things
-        free = count[query] - sum(shared[query][other] for other in kept)
-        if scores[query] <= (thing_threshold if is_thing else stuff_threshold) or \
-                free <= count[query] * overlap_threshold:
+        is_thing, mine = labels[query] in things, entries[query]
+        if scores[query] <= (thing_threshold if is_thing else stuff_threshold):
             continue
-        rank[query] = len(kept)
-        kept.append(query)
-        if not is_thing and labels[query] in stuff:
-            segment_of[query] = stuff[labels[query]]
+        if count[query] - int(taken[mine].sum()) <= count[query] * overlap_threshold:
             continue
-        infos.append(dict(id=len(infos) + 1, label=labels[query], is_thing=is_thing, score=order_score[query]))
-        segment_of[query] = len(infos)
-        if not is_thing:
-            stuff[labels[query]] = len(infos)
+        if is_thing or labels[query] not in stuff:
+            infos.append(dict(id=len(infos) + 1, label=labels[query], is_thing=is_thing, score=order_score[query]))
+            stuff.setdefault(labels[query], len(infos))
+        segment_of[query] = len(infos) if is_thing else stuff[labels[query]]
+        mine = mine[~taken[mine]]
+        owner[mine], taken[mine] = segment_of[query], True
 
-    table = torch.tensor(segment_of + [0], device=claims.winner.device)    # the last entry serves winner = -1
-    segments = table[claims.winner]
-    if len(claims.doubles):
-        ranks = torch.tensor(rank, device=claims.winner.device)
-        first = claims.winner[claims.doubles]
-        segments[claims.doubles] = torch.where(ranks[claims.second] < ranks[first], table[claims.second], table[first])
+    segments = torch.tensor(segment_of + [0], device=claims.winner.device)[claims.winner]    # the last entry serves -1
+    segments[contested] = owner
     return segments, infos
 
 
@@ -185,8 +175,8 @@ def instances(claims: Claims, class_probs: Tensor, things: Sequence[int], size: 
     keep = torch.isin(labels, torch.as_tensor(sorted(things), device=labels.device))
     scores, query, labels = scores[keep], query[keep], labels[keep]
     masks = claims.winner[None] == query[:, None]                                              # (N, P)
-    if len(claims.doubles):
-        masks[:, claims.doubles] |= claims.second[None] == query[:, None]
+    row, entry = (claims.second[None] == query[:, None]).nonzero(as_tuple=True)
+    masks[row, claims.doubles[entry]] = True
     masks = masks.view(-1, *size)
     quality = claims.total / (claims.count + 1e-6)
     return dict(masks=masks, labels=labels, scores=scores * quality[query], bboxes=_boxes(masks))

@@ -2,7 +2,8 @@
 
 Written plainly, each of the seven predictions keeps several (Q, H, W) tensors at the size of the final masks until the
 backward pass. Each query's target is an indicator of its segment, so sums against it are gathers; and the gradient of both losses
-follows from the probabilities at once, so it is taken in the forward pass, brought back to the size of the logits, and only that is kept.
+follows from the probabilities at once, so it is taken in the forward pass, brought back to the size of the logits, and only
+that is kept.
 """
 import torch
 import torch.nn.functional as F

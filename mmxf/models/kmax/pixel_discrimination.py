@@ -2,8 +2,8 @@
 
 For sampled unit features f_1 .. f_K the loss of pixel j is the cross-entropy between the softmax over k of f_k.f_j / T and the
 uniform distribution over the pixels of j's own segment. That is  logsumexp_k(f_k.f_j / T) - m_j.f_j / T  with m_j the mean
-feature of j's segment: a gather in place of the (K, K) target matrix. The matrix of f_k.f_j is symmetric, so half of it is made, in
-blocks; the gradient follows from the same blocks, and none is kept for the backward pass.
+feature of j's segment: a gather in place of the (K, K) target matrix. The matrix of f_k.f_j is symmetric, so half of it is
+made, in blocks; the gradient follows from the same blocks, and none is kept for the backward pass.
 """
 import torch
 from torch import Tensor
