@@ -34,9 +34,9 @@ LOOPS = Registry('loop', parent=engine.LOOPS, scope='mmxf', locations=['mmxf.eng
 VISUALIZERS = Registry('visualizer', parent=engine.VISUALIZERS, scope='mmxf', locations=['mmxf.visualization'])
 
 # mmxf adds nothing to these; children all the same, or mmengine would complain that our scope has none.
-OPTIMIZERS = Registry('optimizer', parent=engine.OPTIMIZERS, scope='mmxf')
-OPTIM_WRAPPERS = Registry('optim wrapper', parent=engine.OPTIM_WRAPPERS, scope='mmxf')
-VISBACKENDS = Registry('vis backend', parent=engine.VISBACKENDS, scope='mmxf')
-MODEL_WRAPPERS = Registry('model wrapper', parent=engine.MODEL_WRAPPERS, scope='mmxf')
-LOG_PROCESSORS = Registry('log processor', parent=engine.LOG_PROCESSORS, scope='mmxf')
-EVALUATOR = Registry('evaluator', parent=engine.EVALUATOR, scope='mmxf')
+OPTIMIZERS = Registry('optimizer', parent=engine.OPTIMIZERS, scope='mmxf', locations=['mmxf.registry'])
+OPTIM_WRAPPERS = Registry('optim wrapper', parent=engine.OPTIM_WRAPPERS, scope='mmxf', locations=['mmxf.registry'])
+VISBACKENDS = Registry('vis backend', parent=engine.VISBACKENDS, scope='mmxf', locations=['mmxf.registry'])
+MODEL_WRAPPERS = Registry('model wrapper', parent=engine.MODEL_WRAPPERS, scope='mmxf', locations=['mmxf.registry'])
+LOG_PROCESSORS = Registry('log processor', parent=engine.LOG_PROCESSORS, scope='mmxf', locations=['mmxf.registry'])
+EVALUATOR = Registry('evaluator', parent=engine.EVALUATOR, scope='mmxf', locations=['mmxf.registry'])

@@ -59,7 +59,8 @@ model = dict(
         stuff_threshold=0.4),
     outputs=('panoptic',))
 
-train_cfg = dict(type='ExactIterBasedTrainLoop', max_iters=480, val_interval=96)
+# The first validation comes early, to show where it starts.
+train_cfg = dict(type='ExactIterBasedTrainLoop', max_iters=480, val_interval=16, dynamic_intervals=[(17, 96)])
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 

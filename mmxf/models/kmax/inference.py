@@ -2,8 +2,8 @@
 official code).
 
 The official code resizes all Q mask logits to the padded input and again to the original image, and keeps the softmax over
-queries at that size: 128 x 640 x 480 floats, several times over. Here both resizes are one (they are linear), done strip by strip, and of
-the softmax only what decides is kept: who claims a pixel, which at the usual thresholds are one or two queries.
+queries at that size: 128 x 640 x 480 floats, several times over. Here both resizes are one (they are linear), done strip by
+strip, and of the softmax only what decides is kept: who claims a pixel, which at the usual thresholds are one or two queries.
 """
 from collections.abc import Sequence
 from dataclasses import dataclass, field
