@@ -16,7 +16,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--work-dir', default='work_dirs/quickstart', help='where everything goes (default: %(default)s)')
     parser.add_argument('--data', default='data/miniworld', help='where MiniWorld is written (default: %(default)s)')
     parser.add_argument('--train', type=int, default=600, help='training images (default: %(default)s)')
-    parser.add_argument('--val', type=int, default=48, help='held-out images (default: %(default)s)')
+    parser.add_argument('--val', type=int, default=60, help='held-out images (default: %(default)s)')
     parser.add_argument('--seconds-install', type=float, default=None, help='what the installation took, for the summary')
     parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='changes to the config')
     return parser.parse_args(argv)
