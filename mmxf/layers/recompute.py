@@ -4,7 +4,7 @@ torch's checkpointing, for parts with batch norms: the second run uses the same 
 batch twice.
 """
 from collections.abc import Callable
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 
 import torch
 from torch import nn
@@ -22,17 +22,21 @@ def recompute(module: nn.Module, function: Callable, *args):
     """
     if not (torch.is_grad_enabled() and module.training):
         return function(*args)
-    return checkpoint(function, *args, use_reentrant=False, context_fn=lambda: (nullcontext(), _uncounted(module)))
+    return checkpoint(function, *args, use_reentrant=False, context_fn=lambda: (nullcontext(), _Uncounted(module)))
 
 
-@contextmanager
-def _uncounted(module: nn.Module):
-    """Inside, batch norms write their running statistics into copies that are then forgotten."""
-    kept = [(norm, dict(norm._buffers)) for norm in module.modules() if isinstance(norm, _BatchNorm)]
-    for norm, buffers in kept:
-        norm._buffers.update({name: buffer.clone() for name, buffer in buffers.items() if buffer is not None})
-    try:
-        yield
-    finally:
-        for norm, buffers in kept:
+class _Uncounted:
+    """Inside, batch norms write their running statistics into copies that are then forgotten. Can be entered again."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.norms = [norm for norm in module.modules() if isinstance(norm, _BatchNorm)]
+        self.buffers: list[dict] = []
+
+    def __enter__(self) -> None:
+        self.buffers = [dict(norm._buffers) for norm in self.norms]
+        for norm in self.norms:
+            norm._buffers.update({name: buffer.clone() for name, buffer in norm._buffers.items() if buffer is not None})
+
+    def __exit__(self, *_) -> None:
+        for norm, buffers in zip(self.norms, self.buffers):
             norm._buffers.update(buffers)

@@ -77,6 +77,15 @@ def test_axial_attention_follows_its_definition(axis):
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
+def test_the_gradient_of_axial_attention_is_that_of_finite_differences(layout):
+    attention = AxialAttention(4, 8, 8, 2, 'height', max_span=5).double().train().to(memory_format=layout)
+    attention._attend = lambda q, k, v: attention._retrieve(attention._similarity(q, k).softmax(-1), v)    # all in float64
+    weight = torch.randn(2, 8, 5, 3, dtype=torch.float64)
+    x = torch.randn(2, 4, 5, 3, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: (attention(x) * weight).sum(), (x,), atol=1e-6)
+
+
 def test_a_side_beyond_the_relative_tables_is_refused():
     attention = AxialAttention(4, 8, 8, 2, 'height', max_span=4).eval()
     attention(torch.randn(1, 4, 4, 9))

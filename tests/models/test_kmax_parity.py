@@ -86,7 +86,8 @@ def test_losses_and_gradients(stem, monkeypatch):
     sample_size = int(reference['sample_k']) if 'sample_k' in reference else 4096
     model = build(name, sample_size=sample_size,
                   semantic_sample_size=0 if 'cityscapes' in name else sample_size)
-    load(model, name).train()
+    # With channels last in memory torch sums batch statistics in plain float32, which alone moves outputs by 1e-4.
+    load(model, name).to(memory_format=torch.contiguous_format).train()
     seed, size, num_classes = int(reference['seed']), reference['size'], model.num_classes
     samples = [weights.training_sample(seed, *size, num_classes),
                weights.training_sample(seed + 100, *size, num_classes, real_rows=int(reference['real_rows']))]

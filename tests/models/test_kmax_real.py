@@ -36,7 +36,7 @@ def config(real_data: Path, work_dir: Path):
     return cfg
 
 
-ITERATIONS = 220
+ITERATIONS = 200
 
 
 @pytest.mark.slow

@@ -24,6 +24,16 @@ def resize(x: Tensor, size: tuple[int, int], align_corners: bool | None = None) 
     return F.interpolate(x, size=tuple(size), mode='bilinear', align_corners=align_corners)
 
 
+def channels_last_gradient(x: Tensor) -> Tensor:
+    """x itself; its gradient reaches the batch norm before it with channels last in memory, as x is.
+
+    Other orders are slow there, and a broadcast gradient, as that of a sum, comes out wrong (torch 2.13, CPU).
+    """
+    if x.requires_grad:
+        x.register_hook(lambda grad: grad.contiguous(memory_format=torch.channels_last))
+    return x
+
+
 class AxialAttention(nn.Module):
     """Self-attention along one axis with relative positions for query, key and value.
 
@@ -50,10 +60,7 @@ class AxialAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, value_depth, H, W)."""
         B, _, H, W = x.shape
-        qkv = self.qkv(x)
-        if qkv.requires_grad:
-            # The gradient arrives in the order of the rows below; the norm's backward pass wants its own.
-            qkv.register_hook(lambda grad: grad.contiguous(memory_format=torch.channels_last))
+        qkv = channels_last_gradient(self.qkv(x))
         # The other axis joins the batch: rows = B * (H or W), L = length of the attended axis.
         rows = qkv.permute(0, 3, 2, 1) if self.axis == 'height' else qkv.permute(0, 2, 3, 1)
         rows = rows.flatten(0, 1)                                                  # (R, L, 2 dk + dv)
@@ -94,8 +101,8 @@ class AxialAttention(nn.Module):
             return torch.addcmul(shift[0] + shift[1], content, scale[0]).addcmul_(position, scale[1])
         both = torch.cat([content, position], dim=2)                               # (R, L, 2 dv)
         # Seen as a map with channels last in memory, for which batch norm is several times faster than for (R, C, L).
-        both = self.output_norm(both.permute(2, 0, 1)[None])[0].permute(1, 2, 0)
-        return both.unflatten(2, (2, -1)).sum(2)
+        both = channels_last_gradient(self.output_norm(both.permute(2, 0, 1)[None]))
+        return both[0].permute(1, 2, 0).unflatten(2, (2, -1)).sum(2)
 
 
 class Block(nn.Module):
