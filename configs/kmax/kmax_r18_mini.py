@@ -60,7 +60,7 @@ model = dict(
     outputs=('panoptic',))
 
 # The first validation comes early, to show where it starts.
-train_cfg = dict(type='ExactIterBasedTrainLoop', max_iters=480, val_interval=16, dynamic_intervals=[(17, 96)])
+train_cfg = dict(type='ExactIterBasedTrainLoop', max_iters=480, val_interval=16, dynamic_intervals=[(18, 96)])
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 
