@@ -79,5 +79,6 @@ param_scheduler = [dict(type='TF2WarmupPolyLR', by_epoch=False, warmup_iters=30,
 default_hooks = dict(
     logger=dict(interval=20),
     checkpoint=dict(interval=96, max_keep_ckpts=2))
+tta_model = dict(type='PanopticTTA', scales=(1.0,), flip=True)
 log_processor = dict(window_size=20)
 randomness = dict(seed=0)

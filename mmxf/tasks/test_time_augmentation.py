@@ -34,6 +34,7 @@ class PanopticTTA(BaseModel):
         if 1.0 not in scales:
             raise ValueError(f'scales must hold 1.0, the view that gives the order of the queries; got {scales}')
         self.module = MODELS.build(module) if isinstance(module, dict) else module
+        self._register_load_state_dict_pre_hook(_take_the_segmentors_checkpoint)
         views = [(scale, mirrored) for scale in scales for mirrored in ((False, True) if flip else (False,))]
         self.views = [view for view in views if view != (1.0, False)]
 
@@ -88,6 +89,12 @@ class PanopticTTA(BaseModel):
         masks = F.grid_sample(mask_probs[None], grid, mode='bilinear', padding_mode='border',
                               align_corners=align_corners)[0]
         return class_probs, masks
+
+
+def _take_the_segmentors_checkpoint(state_dict: dict, prefix: str, *_) -> None:
+    """A checkpoint of the segmentor alone loads as well: its keys lack the `module.`."""
+    for key in [key for key in state_dict if key.startswith(prefix) and not key.startswith(f'{prefix}module.')]:
+        state_dict[f'{prefix}module.{key[len(prefix):]}'] = state_dict.pop(key)
 
 
 def _places(map_size: Sequence[int], padded: Sequence[int], like: Tensor) -> tuple[Tensor, Tensor]:

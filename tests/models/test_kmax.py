@@ -338,6 +338,32 @@ def test_inputs_and_modes_that_do_not_exist_are_refused():
         model(torch.randn(1, 3, 64, 64), mode='logits')
 
 
+@pytest.mark.parametrize('size', [(64, 64), (65, 65)])
+def test_test_time_augmentation_of_a_symmetric_model_keeps_its_result(size):
+    """Views of equal predictions average to that prediction; the segmentor's own checkpoint loads."""
+    from mmengine.runner.checkpoint import load_state_dict
+
+    from mmxf.tasks import PanopticTTA
+    model = small_segmentor(thing_threshold=0.0, stuff_threshold=0.0, pixel_threshold=0.2).eval()
+    twin = small_segmentor(thing_threshold=0.0, stuff_threshold=0.0, pixel_threshold=0.2).eval()
+    plain, flipped = PanopticTTA(twin, scales=(1.0,), flip=False).eval(), PanopticTTA(model, scales=(1.0,), flip=True).eval()
+    load_state_dict(plain, {k: v.clone() for k, v in model.state_dict().items()}, strict=True)
+    image = torch.randn(1, 3, *size)
+    samples = [sample([], torch.zeros(16, 16).long()) for _ in range(3)]
+    for s in samples:
+        s.set_metainfo(dict(img_shape=size, ori_shape=size))
+    with torch.no_grad():
+        expected = model(image, samples[:1], mode='predict')[0].pred_panoptic_seg.sem_seg
+        found = plain(image, samples[1:2])[0].pred_panoptic_seg.sem_seg
+        # The mean over an image and its mirror image is symmetric itself.
+        mirrored = flipped(torch.cat([image, image.flip(-1)]), samples[1:])
+    assert (found == expected).float().mean() > 0.99
+    a, b = (s.pred_panoptic_seg.sem_seg % 1000 for s in mirrored)
+    assert (a == b.flip(-1)).float().mean() > 0.9
+    with pytest.raises(ValueError, match='1.0'):
+        PanopticTTA(model, scales=(0.5,))
+
+
 def test_folded_weights_follow_every_change():
     model = small_segmentor().eval()
     image = torch.randn(1, 3, 64, 64)
