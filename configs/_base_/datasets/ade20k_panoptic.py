@@ -62,5 +62,9 @@ val_evaluator = [
         type='PanopticMetric',
         ann_file='${data_root}ade20k_panoptic_val.json',
         seg_prefix='${data_root}ade20k_panoptic_val/'),
+    dict(
+        type='SemanticMetric',
+        map_path=[('images/', 'annotations/'), ('.jpg', '.png')],
+        reduce_zero_label=True),
 ]
 test_evaluator = val_evaluator

@@ -62,5 +62,8 @@ val_evaluator = [
         type='PanopticMetric',
         ann_file='${data_root}gtFine/cityscapes_panoptic_val.json',
         seg_prefix='${data_root}gtFine/cityscapes_panoptic_val/'),
+    dict(
+        type='SemanticMetric',
+        map_path=[('leftImg8bit/', 'gtFine/'), ('_leftImg8bit.png', '_gtFine_labelTrainIds.png')]),
 ]
 test_evaluator = val_evaluator
