@@ -9,7 +9,7 @@ import mmxf  # noqa: F401
 from mmxf.config import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
-SIZE = (416, 416)
+SIZE = (480, 480)
 
 
 def config(real_data: Path, work_dir: Path):
@@ -22,7 +22,7 @@ def config(real_data: Path, work_dir: Path):
              dict(type='PadToSize', size=SIZE), dict(type='PackPanopticInputs', mask_stride=4)]
     test = [*loading, dict(type='ResizeToFit', size=SIZE), dict(type='PackPanopticInputs')]
     cfg = load_config(ROOT / 'configs/kmax/kmax_r18_mini.py', {
-        'image_size': SIZE, 'work_dir': str(work_dir), 'train_cfg.max_iters': ITERATIONS, 'train_cfg.val_interval': ITERATIONS,
+        'image_size': SIZE, 'work_dir': str(work_dir), 'train_cfg.max_iters': ITERATIONS, 'train_cfg.val_interval': ITERATIONS, 'train_cfg.dynamic_intervals': None,
         'default_hooks.checkpoint.interval': ITERATIONS, 'train_dataloader.batch_size': 2,
         'train_dataloader.num_workers': 0, 'val_dataloader.num_workers': 0, 'test_dataloader.num_workers': 0,
         'train_dataloader.persistent_workers': False, 'val_dataloader.persistent_workers': False,
@@ -36,7 +36,7 @@ def config(real_data: Path, work_dir: Path):
     return cfg
 
 
-ITERATIONS = 200
+ITERATIONS = 130
 
 
 @pytest.mark.slow
