@@ -22,7 +22,8 @@ def config(real_data: Path, work_dir: Path):
              dict(type='PadToSize', size=SIZE), dict(type='PackPanopticInputs', mask_stride=4)]
     test = [*loading, dict(type='ResizeToFit', size=SIZE), dict(type='PackPanopticInputs')]
     cfg = load_config(ROOT / 'configs/kmax/kmax_r18_mini.py', {
-        'image_size': SIZE, 'work_dir': str(work_dir), 'train_cfg.max_iters': ITERATIONS, 'train_cfg.val_interval': ITERATIONS, 'train_cfg.dynamic_intervals': None,
+        'image_size': SIZE, 'work_dir': str(work_dir), 'train_cfg.max_iters': ITERATIONS,
+        'train_cfg.val_interval': ITERATIONS, 'train_cfg.dynamic_intervals': None,
         'default_hooks.checkpoint.interval': ITERATIONS, 'train_dataloader.batch_size': 2,
         'train_dataloader.num_workers': 0, 'val_dataloader.num_workers': 0, 'test_dataloader.num_workers': 0,
         'train_dataloader.persistent_workers': False, 'val_dataloader.persistent_workers': False,
