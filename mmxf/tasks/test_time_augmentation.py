@@ -4,6 +4,7 @@ Queries of two views have no common order, so each view's queries are first matc
 their masks times the agreement of their classes; matched queries then average their probabilities.
 """
 from collections.abc import Sequence
+from types import SimpleNamespace
 
 import torch
 import torch.nn.functional as F
@@ -53,8 +54,8 @@ class PanopticTTA(BaseModel):
                 order = _match(class_probs, mask_probs, c, m)
                 classes.append(c[order])
                 masks.append(m[order])
-            merged = type('Merged', (), dict(class_logits=torch.stack(classes).mean(0).clamp(min=EPS).log()[None],
-                                             mask_logits=torch.stack(masks).mean(0).clamp(min=EPS).log()[None]))
+            merged = SimpleNamespace(class_logits=torch.stack(classes).mean(0).clamp(min=EPS).log()[None],
+                                     mask_logits=torch.stack(masks).mean(0).clamp(min=EPS).log()[None])
             result = self.module.head.predict(merged, 0, image.shape[-2:], (height, width), sample.ori_shape[:2],
                                               self.module.outputs)
             self.module.fill(sample, result, self.module.num_classes)
