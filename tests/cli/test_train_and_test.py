@@ -24,7 +24,7 @@ def tool(folder: Path, name: str, *args, processes: int = 0) -> str:
     """Runs tools/NAME.py in ``folder`` in a process of its own; returns all it said."""
     program = [sys.executable]
     if processes:
-        program += ['-m', 'torch.distributed.run', f'--nproc_per_node={processes}', '--master_port=29561']
+        program += ['-m', 'torch.distributed.run', '--standalone', f'--nproc_per_node={processes}']
     done = subprocess.run(
         [*program, str(ROOT / 'tools' / f'{name}.py'), *map(str, args)],
         cwd=folder,

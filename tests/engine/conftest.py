@@ -2,8 +2,6 @@
 import json
 import multiprocessing
 import os
-import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -17,20 +15,17 @@ HERE = Path(__file__).parent
 class Run:
     """A training process. Its work_dir is kept; what it prints goes to output.txt."""
 
-    def __init__(self, context, kwargs: dict, environment: dict) -> None:
+    def __init__(self, context, kwargs: dict, environment: dict, death: tuple[str, float] | None) -> None:
         self.folder = Path(kwargs['work_dir'])
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / 'started').unlink(missing_ok=True)
-        self.process = context.Process(target=train_in_child, args=(kwargs, environment))
+        self.process = context.Process(target=train_in_child, args=(kwargs, environment, death))
         self.process.start()
 
     def finish(self) -> int:
-        self.process.join(100)
+        """Its exit code, minus the signal that ended it."""
+        self.process.join(900)  # for ever, but for a run that hangs
         return self.process.exitcode
-
-    def kill(self) -> None:
-        os.kill(self.process.pid, signal.SIGKILL)
-        self.process.join()
 
     @property
     def output(self) -> str:
@@ -39,7 +34,7 @@ class Run:
 
 @pytest.fixture(scope='session')
 def start():
-    """start(work_dir=..., environment={}, **kwargs of toy_training.config) -> Run"""
+    """start(work_dir=..., environment={}, death=None, **kwargs of toy_training.config) -> Run; see train_in_child."""
     os.environ.setdefault('OMP_NUM_THREADS', '1')
     # The server imports once; python < 3.12 hands it no sys.path, so the environment does.
     before = os.environ.get('PYTHONPATH')
@@ -49,14 +44,15 @@ def start():
     sys.path.insert(0, str(HERE))
     runs = []
 
-    def begin(environment=None, **kwargs) -> Run:
-        runs.append(Run(context, kwargs, environment or {}))
+    def begin(environment=None, death=None, **kwargs) -> Run:
+        runs.append(Run(context, kwargs, environment or {}, death))
         return runs[-1]
 
     yield begin
     for run in runs:
         if run.process.is_alive():
-            run.kill()
+            run.process.kill()
+            run.process.join()
     sys.path.remove(str(HERE))
     if before is None:
         del os.environ['PYTHONPATH']
@@ -65,26 +61,25 @@ def start():
 
 
 @pytest.fixture
-def start_two(start):
+def start_two(start, tmp_path_factory):
     """start_two(work_dir=..., **kwargs) -> two Runs that train together, as torchrun would start them."""
 
     def begin(**kwargs) -> list[Run]:
-        with socket.socket() as free:
-            free.bind(('127.0.0.1', 0))
-            port = free.getsockname()[1]
+        rendezvous = (tmp_path_factory.mktemp('rendezvous') / 'file').as_uri()
         return [start(environment={'RANK': str(rank), 'LOCAL_RANK': str(rank), 'WORLD_SIZE': '2',
-                                   'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(port)},
+                                   'RENDEZVOUS': rendezvous},
                       launcher='pytorch', **kwargs) for rank in range(2)]
     return begin
 
 
-@pytest.fixture(scope='session')
-def toy():
+@pytest.fixture
+def toy(monkeypatch):
     """The module toy_training, to train in this process."""
-    sys.path.insert(0, str(HERE))
+    monkeypatch.syspath_prepend(str(HERE))
     import toy_preload
-    yield toy_preload.toy_training
-    sys.path.remove(str(HERE))
+    for owner, name, value in toy_preload.SHORTCUTS:  # of this test only: others look at what configs print
+        monkeypatch.setattr(owner, name, value)
+    return toy_preload.toy_training
 
 
 @pytest.fixture
@@ -94,6 +89,6 @@ def torchrun():
     def run(processes: int, **kwargs) -> subprocess.CompletedProcess:
         command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', f'--nproc_per_node={processes}',
                    str(HERE / 'toy_training.py'), json.dumps(dict(kwargs, launcher='pytorch'))]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120,
+        return subprocess.run(command, capture_output=True, text=True, timeout=900,
                               env=dict(os.environ, OMP_NUM_THREADS='1'))
     return run

@@ -14,6 +14,8 @@ for _registry in vars(mmxf.registry).values():
         _registry.import_from_location()
 
 # Formatting the config for every checkpoint and asking compilers for their versions take most of a toy run's time.
-Config.pretty_text = property(lambda self: repr(self._cfg_dict))
-Config.dump = lambda self, file=None: None
-Runner._log_env = lambda self, env_cfg: None
+SHORTCUTS = [
+    (Config, 'pretty_text', property(lambda self: repr(self._cfg_dict))),
+    (Config, 'dump', lambda self, file=None: None),
+    (Runner, '_log_env', lambda self, env_cfg: None),
+]

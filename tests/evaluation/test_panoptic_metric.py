@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -139,7 +138,7 @@ sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 import torch.distributed as dist
 import test_panoptic_metric as t
-dist.init_process_group('gloo')
+dist.init_process_group('gloo', init_method=sys.argv[3], rank=int(sys.argv[4]), world_size=2)
 metric, _ = t.build(Path(sys.argv[2]) / str(dist.get_rank()), out_dir=str(Path(sys.argv[2]) / 'out'))
 for image_id in ([0, 2, 4], [1, 3])[dist.get_rank()]:
     metric.process({}, [t.sample(image_id)])
@@ -149,30 +148,20 @@ results = metric.evaluate(5)
 
 
 def test_two_processes_with_uneven_shares_give_the_numbers_of_one(tmp_path):
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
-    environment = {
-        **os.environ,
-        'MASTER_ADDR': '127.0.0.1',
-        'MASTER_PORT': str(port),
-        'WORLD_SIZE': '2',
-        'OMP_NUM_THREADS': '1',
-        'CUDA_VISIBLE_DEVICES': '',
-    }
-    command = [sys.executable, '-c', WORKER, str(Path(__file__).parent), str(tmp_path)]
+    rendezvous = (tmp_path / 'rendezvous').as_uri()
+    command = [sys.executable, '-c', WORKER, str(Path(__file__).parent), str(tmp_path), rendezvous]
     workers = [
         subprocess.Popen(
-            command,
+            [*command, str(rank)],
             cwd=tmp_path,
             stderr=subprocess.PIPE,
             text=True,
-            env={**environment, 'RANK': str(rank), 'LOCAL_RANK': str(rank)},
+            env={**os.environ, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''},
         )
         for rank in range(2)
     ]
     for worker in workers:
-        _, errors = worker.communicate(timeout=120)
+        _, errors = worker.communicate(timeout=900)
         assert worker.returncode == 0, errors
     expected = percent(evaluate_files(**write_files(tmp_path / 'files', SCENES)))
     for rank in range(2):
