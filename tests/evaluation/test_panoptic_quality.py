@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from panoptic_cases import CATEGORY_IDS, plain_counts, random_scene
 
+from mmxf.evaluation import panoptic_quality
 from mmxf.evaluation.panoptic_quality import (
     ClassCounts,
     Segments,
@@ -28,14 +29,18 @@ def score(gt, pred, gt_segments, pred_segments, num_classes=3):
     return [list(row) for row in zip(counts.tp, counts.fp, counts.fn, counts.iou)]
 
 
-def test_histogram_counts_every_pair():
+@pytest.mark.parametrize('bits', [18, 1])  # with a table of two slots nearly all pairs collide
+def test_histogram_counts_every_pair(bits, monkeypatch):
+    monkeypatch.setattr(panoptic_quality, 'HASH_BITS', bits)
     random = np.random.RandomState(0)
     gt, pred = random.randint(0, 4, (9, 13)) * 2**24, random.randint(0, 3, (9, 13))
-    found = {(g, p): n for g, p, n in zip(*segment_histogram(gt, pred))}
+    histogram = segment_histogram(gt, pred)
+    found = {(g, p): n for g, p, n in zip(*histogram)}
     expected = {}
     for pair in zip(gt.ravel().tolist(), pred.ravel().tolist()):
         expected[pair] = expected.get(pair, 0) + 1
     assert found == expected
+    assert list(found) == sorted(found) and len(found) == len(histogram[0])
 
 
 def test_histogram_of_nothing_and_of_other_shapes():
