@@ -61,6 +61,7 @@ model = dict(
         overlap_threshold=0.9,
         class_exponent=1.0,
         mask_exponent=0.0),
-    outputs=('panoptic', 'instance', 'semantic'))
+    outputs=('panoptic', 'instance', 'semantic'),
+    val_outputs=('panoptic', 'semantic'))
 
 tta_model = dict(type='PanopticTTA', scales=(1.0,), flip=True)

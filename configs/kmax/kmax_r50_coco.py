@@ -65,7 +65,8 @@ model = dict(
         overlap_threshold=0.8,
         class_exponent=1.0,
         mask_exponent=1.0),
-    outputs=('panoptic',))
+    outputs=('panoptic', 'instance', 'semantic'),
+    val_outputs=('panoptic',))
 
 # --tta: the image, its mirror image, and both at three quarters of the size.
 tta_model = dict(type='PanopticTTA', scales=(1.0, 0.75), flip=True)

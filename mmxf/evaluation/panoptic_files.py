@@ -1,7 +1,7 @@
 """Panoptic quality of prediction files in COCO's panoptic format (JSON + folder of PNGs), anyone's."""
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -50,6 +50,40 @@ def read_segments(annotation: dict, label_of: dict, ground_truth: bool) -> Segme
         if all('area' in info for info in infos):
             segments.areas = np.array([info['area'] for info in infos], np.int64)
     return segments
+
+
+class PanopticTruth:
+    """The segments of a data set's classes, image by image, from ground truth in COCO's panoptic format.
+
+    Args:
+        ann_file: panoptic JSON.
+        seg_prefix: folder of its PNGs; by default ``ann_file`` without ``.json``.
+        classes: names, which meet the file's categories by name; other categories count for nothing.
+
+    Raises:
+        ValueError: a class is not among the file's categories.
+    """
+
+    def __init__(self, ann_file: str, seg_prefix: str | os.PathLike | None, classes: Sequence[str]) -> None:
+        self.ann_file = ann_file
+        self.folder = Path(seg_prefix if seg_prefix is not None else ann_file.removesuffix('.json'))
+        content = load_panoptic_json(ann_file, ('annotations', 'categories'))
+        classes = [name.strip() for name in classes]
+        name_of = {category['id']: category['name'].strip() for category in content['categories']}
+        absent = sorted(set(classes) - set(name_of.values()))
+        if absent:
+            raise ValueError(f"{ann_file}: its {len(name_of)} categories lack {len(absent)} of the data set's "
+                             f'{len(classes)} classes, {absent[0]!r} among them')
+        self.label_of = {key: classes.index(name) for key, name in name_of.items() if name in classes}
+        self._annotations = {annotation['image_id']: annotation for annotation in content['annotations']}
+
+    def read(self, image_id: object) -> tuple[np.ndarray, Segments]:
+        """(H, W) uint32 segment ids of an image, and its segments; labels are positions among the classes."""
+        if image_id not in self._annotations:
+            raise KeyError(f'image {image_id!r}: {self.ann_file} has no annotation of it')
+        annotation = self._annotations[image_id]
+        ids = read_panoptic_png(self.folder / annotation['file_name'])
+        return ids, read_segments(annotation, self.label_of, ground_truth=True)
 
 
 def check_prediction(histogram: tuple, pred: Segments, annotation: dict, json_path: str, png: str) -> None:

@@ -30,6 +30,7 @@ class PanopticSegmentor(BaseModel):
         head: config; see `mmxf.models.kmax.head.KMaXHead` for what a head offers.
         data_preprocessor: config of `SegmentationPreprocessor`.
         outputs: what `predict` makes: any of 'panoptic', 'instance', 'semantic'.
+        val_outputs: what it makes in the validations of a training run, where that is less.
         norm_momentum: of all batch norms, where a schedule is too short for the papers' own.
         init_cfg: mmengine's.
 
@@ -38,15 +39,16 @@ class PanopticSegmentor(BaseModel):
     """
 
     def __init__(self, backbone: dict, head: dict, data_preprocessor: dict | None = None, *,
-                 outputs: Sequence[str] = ('panoptic',), norm_momentum: float | None = None,
-                 init_cfg: dict | None = None) -> None:
+                 outputs: Sequence[str] = ('panoptic',), val_outputs: Sequence[str] | None = None,
+                 norm_momentum: float | None = None, init_cfg: dict | None = None) -> None:
         super().__init__(MODELS.build(data_preprocessor or dict(type='SegmentationPreprocessor')), init_cfg)
-        unknown = set(outputs) - {'panoptic', 'instance', 'semantic'}
+        unknown = set(outputs).union(val_outputs or ()) - {'panoptic', 'instance', 'semantic'}
         if unknown:
             raise ValueError(f"outputs knows 'panoptic', 'instance' and 'semantic', got {sorted(unknown)}")
         self.backbone = MODELS.build(backbone)
         self.head = MODELS.build(head)
         self.outputs = tuple(outputs)
+        self.val_outputs = self.outputs if val_outputs is None else tuple(val_outputs)
         for module in self.modules() if norm_momentum is not None else ():
             if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
                 module.momentum = norm_momentum
@@ -68,6 +70,14 @@ class PanopticSegmentor(BaseModel):
         """Real classes of a checkpoint of this model, None if it does not tell."""
         return self.head.checkpoint_num_classes({key.removeprefix('head.'): value for key, value in state_dict.items()
                                                  if key.startswith('head.')})
+
+    def val_step(self, data: dict) -> list[DetDataSample]:
+        """A batch of packed samples to the results that validation looks at."""
+        outputs, self.outputs = self.outputs, self.val_outputs
+        try:
+            return super().val_step(data)
+        finally:
+            self.outputs = outputs
 
     def forward(self, inputs: Tensor, data_samples: list[DetDataSample] | None = None, mode: str = 'tensor'):
         """Runs the model on normalised images (B, 3, H, W).

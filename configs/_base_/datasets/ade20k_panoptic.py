@@ -67,4 +67,10 @@ val_evaluator = [
         map_path=[('images/', 'annotations/'), ('.jpg', '.png')],
         reduce_zero_label=True),
 ]
-test_evaluator = val_evaluator
+test_evaluator = [  # and, which would make validation slower: AP; no two instances overlap, so they are the things
+    *val_evaluator,
+    dict(
+        type='InstanceMetric',
+        ann_file='${data_root}ade20k_panoptic_val.json',
+        seg_prefix='${data_root}ade20k_panoptic_val/'),
+]

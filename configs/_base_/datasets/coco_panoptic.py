@@ -63,4 +63,11 @@ val_evaluator = [
         ann_file='${data_root}annotations/panoptic_val2017.json',
         seg_prefix='${data_root}annotations/panoptic_val2017/'),
 ]
-test_evaluator = val_evaluator
+test_evaluator = [  # and, which would make validation slower: AP and mIoU
+    *val_evaluator,
+    dict(type='InstanceMetric', ann_file='${data_root}annotations/instances_val2017.json'),
+    dict(
+        type='SemanticMetric',
+        ann_file='${data_root}annotations/panoptic_val2017.json',
+        seg_prefix='${data_root}annotations/panoptic_val2017/'),
+]

@@ -1,6 +1,7 @@
 """Registered metrics, one a file."""
 from .instance import InstanceMetric
 from .panoptic import PanopticMetric
+from .pose_lifting import PoseLiftingMetric
 from .semantic import SemanticMetric
 
-__all__ = ['InstanceMetric', 'PanopticMetric', 'SemanticMetric']
+__all__ = ['InstanceMetric', 'PanopticMetric', 'PoseLiftingMetric', 'SemanticMetric']

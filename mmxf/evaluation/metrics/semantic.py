@@ -1,7 +1,6 @@
 """Mean IoU of a model's semantic prediction, computed by mmseg's IoUMetric."""
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,8 +9,7 @@ from mmengine.evaluator import BaseMetric
 
 from mmxf.registry import METRICS
 
-from ..panoptic_files import load_panoptic_json, read_segments
-from ..panoptic_png import read_panoptic_png
+from ..panoptic_files import PanopticTruth
 from ..panoptic_quality import find_ids
 from .panoptic import INSTANCE_OFFSET
 
@@ -50,29 +48,15 @@ class SemanticMetric(BaseMetric):
             raise ValueError('SemanticMetric: give either ann_file (panoptic) or map_path (label maps)')
         from mmseg.evaluation import IoUMetric  # heavy, so only where it is used
         self.iou = IoUMetric(ignore_index=IGNORE, iou_metrics=list(iou_metrics), prefix=self.default_prefix)
-        self.ann_file = ann_file
-        if ann_file is not None:
-            self.seg_prefix = Path(seg_prefix if seg_prefix is not None else ann_file.removesuffix('.json'))
+        self.ann_file, self.seg_prefix = ann_file, seg_prefix
         self.map_path = map_path
         self.reduce_zero_label = reduce_zero_label
         self._truth = None
 
     def _panoptic_labels(self, sample: dict) -> np.ndarray:
-        classes = [name.strip() for name in self.dataset_meta['classes']]
         if self._truth is None:
-            content = load_panoptic_json(self.ann_file, ('annotations', 'categories'))
-            name_of = {category['id']: category['name'].strip() for category in content['categories']}
-            if not set(classes) <= set(name_of.values()):
-                absent = sorted(set(classes) - set(name_of.values()))
-                raise ValueError(f"{self.ann_file}: its {len(name_of)} categories lack {len(absent)} of the "
-                                 f"data set's {len(classes)} classes, {absent[0]!r} among them")
-            self._label_of = {key: classes.index(name) for key, name in name_of.items() if name in classes}
-            self._truth = {annotation['image_id']: annotation for annotation in content['annotations']}
-        if sample['img_id'] not in self._truth:
-            raise KeyError(f"image {sample['img_id']!r}: {self.ann_file} has no annotation of it")
-        annotation = self._truth[sample['img_id']]
-        segments = read_segments(annotation, self._label_of, ground_truth=True)
-        ids = read_panoptic_png(self.seg_prefix / annotation['file_name'])
+            self._truth = PanopticTruth(self.ann_file, self.seg_prefix, self.dataset_meta['classes'])
+        ids, segments = self._truth.read(sample['img_id'])
         ids, which = np.unique(ids, return_inverse=True)
         place = find_ids(segments.ids, ids.astype(np.int64))
         labels = np.append(segments.labels, -1)[place]  # place -1, not listed, takes the -1 at the end
