@@ -34,7 +34,7 @@ def train(data: Path, work_dir: Path, *more: str, config: Path = ROOT / 'configs
 def test_a_killed_training_ends_with_the_same_bits(tmp_path):
     data, config = tmp_path / 'miniworld', tmp_path / 'killed.py'
     config.write_text(f"_base_ = [{str(ROOT / 'configs/kmax/kmax_r18_mini.py')!r}]\n"
-                      f"custom_imports = dict(imports=['killed_training'])\ncustom_hooks = [*_base_.custom_hooks, {HOOK}]\n")
+                      f"custom_imports = dict(imports=['training_hooks'])\ncustom_hooks = [*_base_.custom_hooks, {HOOK}]\n")
     subprocess.run([sys.executable, str(ROOT / 'tools/make_miniworld.py'), '--root', str(data), '--train', '6', '--val', '1',
                     '--size', '128', '128'], check=True, capture_output=True)
     assert train(data, tmp_path / 'whole') == 0
