@@ -3,26 +3,8 @@
 # 60,000 iterations x 32 images / 2,975 training images = 645 epochs.
 # Warm-up: 5,000 x 32 / 2,975 = 53.8 epochs. Validation every 5,000 iterations: 12 times.
 # Other batch sizes: `mmxf train --auto-scale-lr` scales the rate linearly with (GPUs x train_dataloader.batch_size) / 32.
-train_cfg = dict(type='ExactIterBasedTrainLoop', max_iters=60000, val_interval=5000)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
+_base_ = 'kmax_coco_150k.py'
 
-optim_wrapper = dict(
-    type='AmpOptimWrapper',  # a plain one in float32 where there is no GPU
-    dtype='float16',
-    loss_scale='dynamic',
-    constructor='TypedDecayOptimWrapperConstructor',
-    optimizer=dict(type='AdamW', lr=3e-4, weight_decay=0.05),  # no gradient clipping
-    paramwise_cfg=dict(
-        norm_decay_mult=0.,
-        bias_decay_mult=0.,
-        custom_keys=dict(
-            backbone=dict(lr_mult=0.1),
-            _rpe=dict(decay_mult=0.),              # tables of relative positions in axial attention
-            cluster_centers=dict(decay_mult=0.),
-            gamma=dict(decay_mult=0.))))           # ConvNeXt's layer scales
-
-# Linear warm-up from 0.001 of the rate, then (1 - t / 60000) ** 0.9, counted from iteration 0.
-param_scheduler = [dict(type='TF2WarmupPolyLR', by_epoch=False, warmup_iters=5000, warmup_factor=0.001, power=0.9)]
-
-auto_scale_lr = dict(enable=False, base_batch_size=32)
+train_cfg = dict(max_iters=60000)
+optim_wrapper = dict(optimizer=dict(lr=3e-4))
+auto_scale_lr = dict(base_batch_size=32)

@@ -1,0 +1,39 @@
+# For dist_*.sh and slurm_*.sh, which source it.
+TOOLS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+export PYTHONPATH="$TOOLS/..:${PYTHONPATH:-}"
+
+# need N USAGE [ARGUMENT ...]: stops the script unless there are at least N arguments.
+need() {
+    if [ $(($# - 2)) -lt "$1" ]; then
+        echo "usage: $0 $2" >&2
+        exit 2
+    fi
+}
+
+# on_gpus GPUS PROGRAM [ARGUMENT ...]: a program of this folder under torchrun.
+on_gpus() {
+    exec torchrun \
+        --nnodes="${NNODES:-1}" \
+        --node_rank="${NODE_RANK:-0}" \
+        --master_addr="${MASTER_ADDR:-127.0.0.1}" \
+        --master_port="${PORT:-29500}" \
+        --nproc_per_node="$1" \
+        "$TOOLS/$2" "${@:3}"
+}
+
+# under_slurm PARTITION JOB_NAME PROGRAM [ARGUMENT ...]: a program of this folder under srun.
+under_slurm() {
+    local gpus=${GPUS:-8} per_node=${GPUS_PER_NODE:-8}
+    [ "$gpus" -ge "$per_node" ] || per_node=$gpus
+    # SRUN_ARGS is split into words on purpose.
+    # shellcheck disable=SC2086
+    exec srun -p "$1" \
+        --job-name="$2" \
+        --gres="gpu:$per_node" \
+        --ntasks="$gpus" \
+        --ntasks-per-node="$per_node" \
+        --cpus-per-task="${CPUS_PER_TASK:-5}" \
+        --kill-on-bad-exit=1 \
+        ${SRUN_ARGS:-} \
+        python -u "$TOOLS/$3" "${@:4}"
+}
