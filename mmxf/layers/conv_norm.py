@@ -8,6 +8,7 @@ import math
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .depthwise import DepthwiseConv2d
 from .folding import conv_norm
 
 # DeepLab2's batch norm: TensorFlow's momentum 0.99 is torch's 0.01.
@@ -37,9 +38,12 @@ class ConvNorm(nn.Module):
                  dilation: int = 1, bias: bool = False, norm: bool = True, gelu: bool = False, norm_init: float = 1.0,
                  init_std: float | None = None, xavier: bool = False) -> None:
         super().__init__()
-        conv = {1: nn.Conv1d, 2: nn.Conv2d}[dims]
-        self.conv = conv(in_channels, out_channels, kernel_size, padding=dilation * (kernel_size // 2),
-                         dilation=dilation, groups=groups, bias=bias)
+        if dims == 2 and groups == in_channels == out_channels and dilation == 1:
+            self.conv = DepthwiseConv2d(in_channels, kernel_size, bias=bias)
+        else:
+            conv = {1: nn.Conv1d, 2: nn.Conv2d}[dims]
+            self.conv = conv(in_channels, out_channels, kernel_size, padding=dilation * (kernel_size // 2),
+                             dilation=dilation, groups=groups, bias=bias)
         self.norm = None
         if norm:
             self.norm = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d}[dims](out_channels, eps=NORM_EPS,
@@ -53,9 +57,9 @@ class ConvNorm(nn.Module):
         if bias:
             nn.init.zeros_(self.conv.bias)
 
-    def forward(self, x: Tensor, add: Tensor | None = None) -> Tensor:
-        """(B, C, ...) -> (B, out_channels, ...); `add` is added before the activation."""
+    def forward(self, x: Tensor, add: Tensor | None = None, into: bool = False) -> Tensor:
+        """(B, C, ...) -> (B, out_channels, ...); `add` is added before the activation, with `into` perhaps in its memory."""
         if self.norm is not None:
-            return conv_norm(self.conv, self.norm, x, 'gelu' if self.gelu else 'none', add)
+            return conv_norm(self.conv, self.norm, x, 'gelu' if self.gelu else 'none', add, into)
         x = self.conv(x) if add is None else self.conv(x) + add
         return F.gelu(x) if self.gelu else x

@@ -69,7 +69,8 @@ def can_fold(norm: nn.Module) -> bool:
     return not norm.training and not torch.is_grad_enabled() and getattr(norm, 'running_var', None) is not None
 
 
-def conv_norm(conv: nn.Module, norm: nn.Module, x: Tensor, activation: str = 'none', add: Tensor | None = None) -> Tensor:
+def conv_norm(conv: nn.Module, norm: nn.Module, x: Tensor, activation: str = 'none', add: Tensor | None = None,
+              into: bool = False) -> Tensor:
     """``activation(norm(conv(x)) + add)``, as one operation when `can_fold`.
 
     Args:
@@ -78,11 +79,12 @@ def conv_norm(conv: nn.Module, norm: nn.Module, x: Tensor, activation: str = 'no
         x: its input.
         activation: 'none', 'relu' or 'gelu'.
         add: what is added before the activation, of the output's shape.
+        into: `add` is not needed afterwards: the result may be written over it, which spares memory that is new to the cache.
     """
     if can_fold(norm):
         if _has_fused_ops() and isinstance(conv, nn.Conv2d) and x.device.type == 'cpu' and \
                 x.dtype == conv.weight.dtype == torch.float32 and not torch.is_autocast_enabled('cpu'):
-            return _fused(conv, norm, x, activation, add)
+            return _fused(conv, norm, x, activation, add, into)
         out = conv._conv_forward(x, *folded_weights(conv, norm))
     else:
         out = norm(conv(x))
@@ -95,7 +97,7 @@ def _has_fused_ops() -> bool:
         torch.backends.mkldnn.enabled
 
 
-def _fused(conv: nn.Conv2d, norm: _BatchNorm, x: Tensor, activation: str, add: Tensor | None) -> Tensor:
+def _fused(conv: nn.Conv2d, norm: _BatchNorm, x: Tensor, activation: str, add: Tensor | None, into: bool) -> Tensor:
     where = [list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups]
 
     def make() -> tuple[Tensor, Tensor]:
@@ -105,8 +107,10 @@ def _fused(conv: nn.Conv2d, norm: _BatchNorm, x: Tensor, activation: str, add: T
     packed, bias = _cached(conv, '_packed', _sources(conv, norm), make)
     if add is None:
         return torch.ops.mkldnn._convolution_pointwise(x, packed, bias, *where, activation, [], 'none')
-    if activation == 'gelu':    # oneDNN joins a sum with relu alone
-        return F.gelu(torch.ops.mkldnn._convolution_pointwise.binary(
-            x, add, packed, bias, *where, 'add', 1.0, None, [], None))
-    return torch.ops.mkldnn._convolution_pointwise.binary(
-        x, add, packed, bias, *where, 'add', 1.0, None if activation == 'none' else activation, [], None)
+    # oneDNN joins a sum with relu alone.
+    joined = [packed, bias, *where, 'add', 1.0, 'relu' if activation == 'relu' else None, [], None]
+    if into:
+        out = torch.ops.mkldnn._convolution_pointwise_.binary(add, x, *joined)
+    else:
+        out = torch.ops.mkldnn._convolution_pointwise.binary(x, add, *joined)
+    return torch.ops.aten.gelu_(out) if activation == 'gelu' else out

@@ -22,22 +22,24 @@ def _shortcut(block: nn.Module, x: Tensor) -> Tensor:
 class _BasicBlock(BasicBlock):
     """mmdet's block, its norms folded into its convolutions in inference."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, into: bool = False) -> Tensor:
+        """(B, C, H, W) -> (B, C', H', W'); `into`: nobody else reads x, the result may take its memory."""
         if not can_fold(self.norm1):
             return super().forward(x)
         out = conv_norm(self.conv1, self.norm1, x, 'relu')
-        return conv_norm(self.conv2, self.norm2, out, 'relu', add=_shortcut(self, x))
+        return conv_norm(self.conv2, self.norm2, out, 'relu', add=_shortcut(self, x), into=into or self.downsample is not None)
 
 
 class _Bottleneck(Bottleneck):
     """mmdet's block, its norms folded into its convolutions in inference."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, into: bool = False) -> Tensor:
+        """(B, C, H, W) -> (B, C', H', W'); `into`: nobody else reads x, the result may take its memory."""
         if not can_fold(self.norm1):
             return super().forward(x)
         out = conv_norm(self.conv1, self.norm1, x, 'relu')
         out = conv_norm(self.conv2, self.norm2, out, 'relu')
-        return conv_norm(self.conv3, self.norm3, out, 'relu', add=_shortcut(self, x))
+        return conv_norm(self.conv3, self.norm3, out, 'relu', add=_shortcut(self, x), into=into or self.downsample is not None)
 
 
 @MODELS.register_module()
@@ -62,7 +64,8 @@ class KMaXResNet(ResNet):
         x = self.maxpool(x)
         levels = [x] if self.out_stem else []
         for i, name in enumerate(self.res_layers):
-            x = getattr(self, name)(x)
+            for j, block in enumerate(getattr(self, name)):
+                x = block(x, into=j > 0)
             if i in self.out_indices:
                 levels.append(x)
         return tuple(levels)

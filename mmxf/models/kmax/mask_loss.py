@@ -52,11 +52,10 @@ class _MaskLosses(torch.autograd.Function):
             grad_dice.scatter_add_(1, target, own_v)
             grad_mask = probs.div_(count).scatter_add_(1, target, (labelled.to(probs) / -count)[:, None])
             for grad in (grad_mask, grad_dice):
-                grad = grad.t().unflatten(1, size)[None]
+                grad = grad.unflatten(0, size)                             # (H, W, Q)
                 if resized:
-                    grad = torch.ops.aten.upsample_bilinear2d_backward(
-                        grad, list(size), [1, num_queries, *low_size], align_corners)
-                grads.append(grad[0])
+                    grad = _gather_to(grad, low_size, align_corners)
+                grads.append(grad.permute(2, 0, 1))
             ctx.grads = grads
         return mask_loss, dice
 
@@ -65,6 +64,19 @@ class _MaskLosses(torch.autograd.Function):
     def backward(ctx, grad_mask: Tensor, grad_dice: Tensor):
         grad = ctx.grads[0] * grad_mask + ctx.grads[1] * grad_dice
         return grad, None, None, None, None, None
+
+
+def _gather_to(grad: Tensor, low_size: tuple[int, int], align_corners: bool) -> Tensor:
+    """Gradient (H, W, Q) of a resized map to the gradient (h, w, Q) of the map: a product along each axis.
+
+    A bilinear resize is one small matrix per axis; its transposes keep Q last, where torch's own backward pass would
+    first copy everything to another order.
+    """
+    down, across = (F.interpolate(torch.eye(low, device=grad.device, dtype=grad.dtype)[None], size=high, mode='linear',
+                                  align_corners=align_corners)[0]
+                    for low, high in zip(low_size, grad.shape))            # (h, H), (w, W)
+    rows = torch.mm(down, grad.flatten(1)).unflatten(1, grad.shape[1:])    # (h, W, Q)
+    return torch.matmul(across, rows)
 
 
 def mask_losses(logits: Tensor, pixel_query: Tensor, area: Tensor, weight: Tensor,

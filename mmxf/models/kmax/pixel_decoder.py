@@ -65,36 +65,44 @@ class AxialAttention(nn.Module):
         rows = qkv.permute(0, 3, 2, 1) if self.axis == 'height' else qkv.permute(0, 2, 3, 1)
         rows = rows.flatten(0, 1)                                                  # (R, L, 2 dk + dv)
         q, k, v = (t.unflatten(2, (self.num_heads, -1)).transpose(1, 2)
-                   for t in rows.split(self.splits, dim=2))                        # (R, h, L, d)
+                   for t in rows.split(self.splits, dim=2))                        # (R, h, L, d), views
         # The (R, h, L, L) tensors are many and cheap to make again.
         out = recompute(self, self._attend, q, k, v)                               # (R, L, dv)
         out = out.unflatten(0, (B, -1))
         return out.permute(0, 3, 2, 1) if self.axis == 'height' else out.permute(0, 3, 1, 2)
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        # Copied once, so that rows and heads are one batch for every product below.
+        q, k, v = (t.contiguous() for t in (q, k, v))
         weights = self._similarity(q, k).float().softmax(-1)                       # (R, h, L, L)
         return self._retrieve(weights, v)
 
     def _similarity(self, q: Tensor, k: Tensor) -> Tensor:
         """Sum of the three normalised terms content, query position, key position: (R, h, L, L)."""
         length = q.shape[2]
-        query_rpe, key_rpe = self.query_rpe(length), self.key_rpe(length)          # (L, L, d)
+        query_rpe = self.query_rpe(length).transpose(1, 2)                         # (l, d, m)
+        key_rpe = self.key_rpe(length).permute(1, 2, 0)                            # (m, d, l)
         if can_fold(self.similarity_norm):
             # A fixed norm is a factor per head and term (its shift cancels in the softmax over keys): it goes into q and k.
             content, query, key = norm_affine(self.similarity_norm)[0].view(3, -1, 1, 1)
-            return (torch.matmul(q * content, k.transpose(2, 3))
-                    + torch.einsum('rhld,lmd->rhlm', q * query, query_rpe)
-                    + torch.einsum('rhmd,lmd->rhlm', k * key, key_rpe))
-        terms = torch.cat([torch.matmul(q, k.transpose(2, 3)),
-                           torch.einsum('rhld,lmd->rhlm', q, query_rpe),
-                           torch.einsum('rhmd,lmd->rhlm', k, key_rpe)], dim=1)     # (R, 3h, L, L)
+            sums = torch.matmul(q * content, k.transpose(2, 3))
+            sums += self._by_position(q * query, query_rpe)
+            sums += self._by_position(k * key, key_rpe).transpose(2, 3)
+            return sums
+        terms = torch.cat([torch.matmul(q, k.transpose(2, 3)), self._by_position(q, query_rpe),
+                           self._by_position(k, key_rpe).transpose(2, 3)], dim=1)  # (R, 3h, L, L)
         return self.similarity_norm(terms).unflatten(1, (3, self.num_heads)).sum(1)
+
+    @staticmethod
+    def _by_position(x: Tensor, table: Tensor) -> Tensor:
+        """Every position times its own matrix: x (R, h, L, i), table (L, i, j) -> (R, h, L, j), a view."""
+        return torch.bmm(x.flatten(0, 1).transpose(0, 1), table).transpose(0, 1).unflatten(0, x.shape[:2])
 
     def _retrieve(self, weights: Tensor, v: Tensor) -> Tensor:
         """Sum of the normalised content and position values: (R, L, dv)."""
         value_rpe = self.value_rpe(v.shape[2])                                     # (L, L, d)
         content = torch.matmul(weights.to(v), v)                                   # (R, h, L, d)
-        position = torch.einsum('rhlm,lmd->rhld', weights.to(value_rpe), value_rpe)
+        position = self._by_position(weights.to(value_rpe), value_rpe)
         content, position = (t.transpose(1, 2).flatten(2) for t in (content, position))
         if can_fold(self.output_norm):
             scale, shift = (t.chunk(2) for t in norm_affine(self.output_norm))
@@ -135,16 +143,13 @@ class Block(nn.Module):
         self.shortcut = None if in_channels == out_channels else ConvNorm(in_channels, out_channels)
         self.drop_path = DropPath(drop_path) if drop_path > 0 else nn.Identity()
 
-    def activated(self, x: Tensor) -> Tensor:
-        """The block of the activated input."""
-        return self(F.gelu(x))
-
     def forward(self, x: Tensor) -> Tensor:
-        """Already activated (B, C, H, W) -> (B, 4 base, H, W)."""
+        """(B, C, H, W) -> (B, 4 base, H, W)."""
+        x = F.gelu(x)
         shortcut = x if self.shortcut is None else self.shortcut(x)
         x = self.middle(self.conv1(x))
         if isinstance(self.drop_path, nn.Identity) or not self.training:
-            return self.conv3(x, add=shortcut)
+            return self.conv3(x, add=shortcut, into=True)
         return self.drop_path(self.conv3(x)) + shortcut
 
 
@@ -159,7 +164,7 @@ class ResizedFuse(nn.Module):
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
         """Activated low (B, C, h, w) and raw high (B, C', H, W) -> (B, out, H, W)."""
         low = resize(self.low(low), high.shape[-2:])
-        return low + high if self.high is None else self.high(F.gelu(high), add=low)
+        return low + high if self.high is None else self.high(F.gelu(high), add=low, into=True)
 
 
 @MODELS.register_module()
@@ -215,7 +220,7 @@ class KMaXPixelDecoder(nn.Module):
                 x = recompute(self, self._join, i, activated[-1], features[self.in_index[i]])
             for block in stage:
                 # At strides 8 and 4 maps are large and convolutions few: these blocks are made again in the backward pass.
-                x = block.activated(x) if block.kind == 'axial' else recompute(block, block.activated, x)
+                x = block(x) if block.kind == 'axial' else recompute(block, block, x)
             if i < len(self.stages) - 1:
                 # Every later reader activates this map first: once is enough.
                 activated.append(F.gelu(x))

@@ -1,0 +1,114 @@
+"""Linear layers of transformers that keep less for the backward pass and use the faster matrix product of the CPU.
+
+Two things, both without a change of the result beyond rounding:
+
+- What is cheap to make again is made again: the output of a layer norm or GELU before a linear layer is not kept, only its
+  input, which the residual stream or the layer before has anyway. A block then keeps about half of what autograd would.
+- On the CPU in float32, oneDNN multiplies instead of the BLAS that torch links, and takes GELU along in inference. On processors
+  where that BLAS has no code for their vectors the difference is large, elsewhere it is small.
+
+On a GPU and under autocast the plain operators run, which their compilers and kernels know best.
+"""
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+
+def is_lean(x: Tensor) -> bool:
+    """Whether the special path serves this tensor."""
+    return x.device.type == 'cpu' and x.dtype == torch.float32 and type(x) in (Tensor, nn.Parameter) and \
+        not torch.is_autocast_enabled('cpu') and not torch.compiler.is_compiling()
+
+
+def _has_onednn() -> bool:
+    return torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled and \
+        hasattr(torch.ops.mkldnn, '_linear_pointwise')
+
+
+def matmul(x: Tensor, weight: Tensor, bias: Tensor | None = None, gelu: bool = False) -> Tensor:
+    """``x @ weight.T + bias`` outside autograd, (..., I) and (O, I) to (..., O), perhaps through an exact GELU."""
+    if _has_onednn() and x.numel() >= 1 << 14:      # below, the call itself costs more than it saves
+        rows = x.reshape(-1, x.shape[-1])
+        kind = ('gelu', [], 'none') if gelu else ('none', [], '')
+        return torch.ops.mkldnn._linear_pointwise(rows, weight, bias, *kind).view(*x.shape[:-1], -1)
+    out = F.linear(x, weight, bias)
+    return F.gelu(out) if gelu else out
+
+
+def _gradients(ctx, x: Tensor, weight: Tensor, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of the input (..., I), the weight and the bias."""
+    rows = grad.reshape(-1, grad.shape[-1])
+    grad_x = matmul(rows, weight.t()).view_as(x)
+    return grad_x, rows.t() @ x.reshape(-1, x.shape[-1]), rows.sum(0)
+
+
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, weight, bias):
+        ctx.save_for_backward(x, weight)
+        return matmul(x, weight, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        return _gradients(ctx, *ctx.saved_tensors, grad)
+
+
+class _GeluLinear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, weight, bias):
+        ctx.save_for_backward(x, weight)
+        return matmul(F.gelu(x), weight, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        x, weight = ctx.saved_tensors
+        grad_x, grad_weight, grad_bias = _gradients(ctx, F.gelu(x), weight, grad)
+        return torch.ops.aten.gelu_backward(grad_x, x), grad_weight, grad_bias
+
+
+class _NormLinear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, scale, shift, eps, weight, bias):
+        normed, mean, rstd = torch.native_layer_norm(x, scale.shape, scale, shift, eps)
+        ctx.save_for_backward(x, mean, rstd, scale, shift, weight)
+        return matmul(normed, weight, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        x, mean, rstd, scale, shift, weight = ctx.saved_tensors
+        normed = torch.addcmul(shift, (x - mean).mul_(rstd), scale)
+        grad_normed, grad_weight, grad_bias = _gradients(ctx, normed, weight, grad)
+        grad_x, grad_scale, grad_shift = torch.ops.aten.native_layer_norm_backward(
+            grad_normed, x, scale.shape, mean, rstd, scale, shift, [True, True, True])
+        return grad_x, grad_scale, grad_shift, None, grad_weight, grad_bias
+
+
+def linear(x: Tensor, layer: nn.Linear) -> Tensor:
+    """``layer(x)``."""
+    if not is_lean(x):
+        return layer(x)
+    if not torch.is_grad_enabled():
+        return matmul(x, layer.weight, layer.bias)
+    return _Linear.apply(x, layer.weight, layer.bias)
+
+
+def norm_linear(x: Tensor, norm: nn.LayerNorm, layer: nn.Linear) -> Tensor:
+    """``layer(norm(x))``; keeps `x` alone."""
+    if not is_lean(x):
+        return layer(norm(x))
+    if not torch.is_grad_enabled():
+        return matmul(norm(x), layer.weight, layer.bias)
+    return _NormLinear.apply(x, norm.weight, norm.bias, norm.eps, layer.weight, layer.bias)
+
+
+def gelu_mlp(x: Tensor, norm: nn.LayerNorm, first: nn.Linear, second: nn.Linear) -> Tensor:
+    """``second(gelu(first(norm(x))))``; keeps `x` and what comes out of `first`."""
+    if not is_lean(x):
+        return second(F.gelu(first(norm(x))))
+    if not torch.is_grad_enabled():
+        return matmul(matmul(norm(x), first.weight, first.bias, gelu=True), second.weight, second.bias)
+    return _GeluLinear.apply(norm_linear(x, norm, first), second.weight, second.bias)

@@ -1,0 +1,42 @@
+"""The depthwise convolution against nn.Conv2d in float64."""
+import pytest
+import torch
+
+from mmxf.layers.depthwise import DepthwiseConv2d, _DepthwiseConv
+
+
+@pytest.mark.parametrize('size', [(9, 13), (1, 1), (16, 2)])
+@pytest.mark.parametrize('kernel', [3, 5])
+def test_gradients(size, kernel, monkeypatch):
+    torch.manual_seed(0)
+    conv = DepthwiseConv2d(6, kernel)
+    reference = torch.nn.Conv2d(6, 6, kernel, padding=kernel // 2, groups=6).double()
+    reference.load_state_dict({name: value.double() for name, value in conv.state_dict().items()})
+    x = torch.randn(2, 6, *size).contiguous(memory_format=torch.channels_last).requires_grad_()
+    grad = torch.randn(2, 6, *size)
+    used = []
+    apply = _DepthwiseConv.apply
+    monkeypatch.setattr(_DepthwiseConv, 'apply', lambda *args: used.append(1) or apply(*args))
+    out = conv(x)
+    assert used
+    exact = x.detach().double().requires_grad_()
+    expected = reference(exact)
+    out.backward(grad)
+    expected.backward(grad.double())
+    torch.testing.assert_close(out.double(), expected, rtol=1e-5, atol=1e-5)
+    for a, b in ((x, exact), (conv.weight, reference.weight), (conv.bias, reference.bias)):
+        torch.testing.assert_close(a.grad.double(), b.grad, rtol=1e-5, atol=1e-5)
+
+
+def test_only_where_it_helps():
+    conv = DepthwiseConv2d(4, 5, bias=False)
+    x = torch.randn(1, 4, 8, 8)
+    assert not conv._is_slow(x, conv.weight)
+    last = x.contiguous(memory_format=torch.channels_last)
+    assert conv._is_slow(last, conv.weight)
+    assert not conv._is_slow(last.double(), conv.weight)
+    with torch.no_grad():
+        assert not conv._is_slow(last, conv.weight)
+    with torch.autocast('cpu', torch.bfloat16):
+        assert not conv._is_slow(last, conv.weight)
+        conv(last)
