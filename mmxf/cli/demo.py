@@ -1,4 +1,4 @@
-"""Segment pictures, folders of pictures and videos, and draw what was found."""
+"""Segment pictures, folders of pictures and videos, or lift 2-D poses, and draw what was found."""
 
 import argparse
 import sys
@@ -7,15 +7,19 @@ from pathlib import Path
 
 from ._errors import user_errors
 
-SUMMARY = 'Segment an image, a folder of images or a video, and draw the result'
+SUMMARY = 'Segment an image, a folder of images or a video, or lift 2-D poses, and draw the result'
 IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
+KEYPOINTS = ('.npz', '.json')
 VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v')
 
 
 def parse_args(argv=None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=SUMMARY)
     parser.add_argument(
-        'input', metavar='IMAGE|DIR|VIDEO', help='an image, a folder (searched through), or a video'
+        'input',
+        metavar='IMAGE|DIR|VIDEO|KEYPOINTS',
+        help='an image, a folder (searched through), a video; for a model that lifts poses a .npz or COCO-style .json of 2-D '
+        'joints',
     )
     parser.add_argument('config', metavar='CONFIG', help='config file')
     parser.add_argument('checkpoint', metavar='CHECKPOINT', help='checkpoint file')
@@ -29,6 +33,14 @@ def parse_args(argv=None) -> argparse.Namespace:
     parser.add_argument(
         '--alpha', type=float, default=0.58, help='opacity of the colours, 0-1 (default: 0.58)'
     )
+    parser.add_argument(
+        '--image-size',
+        type=int,
+        nargs=2,
+        metavar=('WIDTH', 'HEIGHT'),
+        help='of the image that 2-D joints belong to, where their file does not tell',
+    )
+    parser.add_argument('--mp4', action='store_true', help='poses: write an .mp4 instead of a .gif')
     parser.add_argument(
         '--allow-pickle',
         action='store_true',
@@ -72,8 +84,10 @@ def main(argv=None) -> int:
         cfg_options=parse_options(args.cfg_options),
         allow_pickle=args.allow_pickle,
     )
-    check_classes(model)
     out_dir = Path(args.out_dir)
+    if path.suffix.lower() in KEYPOINTS or hasattr(model, 'skeleton'):
+        return run_keypoints(model, path, out_dir, args)
+    check_classes(model)
     if video:
         return run_video(model, path, out_dir, args)
     return run_images(model, files, path if path.is_dir() else path.parent, out_dir, args)
@@ -150,6 +164,33 @@ def draw(model, image, sample, args):
         if args.side_by_side
         else picture
     )
+
+
+def run_keypoints(model, path: Path, out_dir: Path, args) -> int:
+    """Lifts 2-D joints; writes them as 3-D joints and an animation."""
+    import numpy as np
+
+    from mmxf.apis.lifting import lift, read_keypoints
+    from mmxf.config import UserError
+    from mmxf.visualization.pose import pose_frames, write_animation
+
+    if not hasattr(model, 'skeleton'):
+        raise UserError(f'{path} holds 2-D joints, but the model of {args.config} takes images')
+    if path.suffix.lower() not in KEYPOINTS:
+        raise UserError(f'{path}: the model of {args.config} lifts 2-D joints; give a .npz or a COCO-style .json of them')
+    sequence = read_keypoints(path, model.skeleton.joints, tuple(args.image_size) if args.image_size else None)
+    poses = lift(model, sequence)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    result = out_dir / f'{path.stem}_3d.npz'
+    np.savez_compressed(result, **{f'person_{i}': pose for i, pose in enumerate(poses)}, fps=sequence.fps,
+                        joints=np.array(model.skeleton.joints))
+    step = max(1, round(sequence.fps / 25))
+    frames = pose_frames(sequence.people, poses, model.skeleton, sequence.width, sequence.height, step=step)
+    film = out_dir / f'{path.stem}_3d.{"mp4" if args.mp4 else "gif"}'
+    count = write_animation(film, frames, sequence.fps / step)
+    print(f'{len(poses)} people, {sum(map(len, poses))} poses in metres: {result}')
+    print(f'{count} pictures: {film}')
+    return 0
 
 
 def fit(image, other):

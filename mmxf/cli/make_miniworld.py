@@ -14,7 +14,13 @@ def parse_args(argv=None) -> argparse.Namespace:
         description=SUMMARY,
         epilog='The same arguments write the same files. A set that is already there is left alone.',
     )
-    parser.add_argument('--root', default='data/miniworld', help='folder to write to (default: %(default)s)')
+    parser.add_argument('--root', help='folder to write to (default: data/miniworld, with --people data/miniworld_people)')
+    parser.add_argument(
+        '--people',
+        action='store_true',
+        help='instead of images: moving people as 2-D and 3-D joints, in the files of Human3.6M for lifting',
+    )
+    parser.add_argument('--frames', type=int, default=400, help='with --people: of each take (default: %(default)s)')
     parser.add_argument('--train', type=int, default=600, help='training images (default: %(default)s)')
     parser.add_argument('--val', type=int, default=60, help='validation images (default: %(default)s)')
     parser.add_argument(
@@ -41,13 +47,16 @@ def parse_args(argv=None) -> argparse.Namespace:
     parser.add_argument(
         '--force', action='store_true', help='replace a MiniWorld written with other arguments'
     )
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    args.root = args.root or ('data/miniworld_people' if args.people else 'data/miniworld')
+    return args
 
 
 class Progress:
     """A line with count, rate and time left: in place on a terminal, else every five seconds."""
 
-    def __init__(self):
+    def __init__(self, what: str = 'images'):
+        self.what = what
         self.start = self.last = time.monotonic()
         self.live = sys.stderr.isatty()
 
@@ -57,7 +66,7 @@ class Progress:
             return
         self.last = now
         rate = done / max(now - self.start, 1e-6)
-        line = f'{done}/{total} images, {rate:.1f} images/s, {(total - done) / rate:.0f} s left'
+        line = f'{done}/{total} {self.what}, {rate:.1f} {self.what}/s, {(total - done) / rate:.0f} s left'
         print(
             f'\r{line}   ' if self.live else line,
             end='' if self.live and done < total else '\n',
@@ -72,6 +81,8 @@ def available_cpus() -> int:
 
 def main(argv=None) -> int:
     args = parse_args(argv)
+    if args.people:
+        return make_people(args)
     from mmxf.datasets.miniworld.writers import ExistingDataError, Request, write_dataset
 
     width, height = args.size or ((128, 128) if args.camera == 'perspective' else (256, 128))
@@ -106,4 +117,16 @@ def main(argv=None) -> int:
         )
     else:
         print(f'{args.root} already holds this set: nothing to do')
+    return 0
+
+
+def make_people(args) -> int:
+    from mmxf.datasets.miniworld.motion import write_people
+
+    try:
+        files = write_people(args.root, args.frames, seed=args.seed, progress=Progress('takes'))
+    except (ValueError, OSError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    print('written: ' + ', '.join(map(str, files)))
     return 0

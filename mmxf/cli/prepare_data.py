@@ -5,12 +5,13 @@ import os
 import sys
 from pathlib import Path
 
-SUMMARY = 'check a data set and make its panoptic files (coco-panoptic, cityscapes, ade20k)'
+SUMMARY = 'check a data set and make its panoptic files (coco-panoptic, cityscapes, ade20k, h36m)'
 # data set -> (module in mmxf.datasets.prepare, usual root)
 DATASETS = {
     'coco-panoptic': ('coco_panoptic', 'data/coco'),
     'cityscapes': ('cityscapes', 'data/cityscapes'),
     'ade20k': ('ade20k', 'data/ADEChallengeData2016'),
+    'h36m': ('h36m', 'data/h36m'),
 }
 
 

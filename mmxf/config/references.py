@@ -3,7 +3,8 @@
 A string that is only a reference becomes the value itself, type kept; inside a longer string the value is
 formatted. ``${a.b.0}`` walks into dicts and lists. ``${num_classes}`` and ``${thing_labels}``, unless the config
 has such a key, are the number of classes of the training data set and the indices of those that are things, taken
-from its metainfo. References are resolved after all merging and after ``--cfg-options``.
+from its metainfo; ``${skeleton}`` is a dict of the keys of its metainfo that describe joints and bones. References are
+resolved after all merging and after ``--cfg-options``.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from .locations import Locations
 
 REFERENCE = re.compile(r'\$\{([^{}]*)\}')
 
+# Keys of a metainfo that ${skeleton} takes along (mmxf.structures.skeleton, not imported here: it would load numpy).
+SKELETON_KEYS = ('joints', 'edges', 'left_joints', 'right_joints', 'root_joints', 'joint_weights')
+
 # What follows from the metainfo of the training data set, unless the config has such a key itself.
 DERIVED = {
     'num_classes': lambda metainfo: len(metainfo['classes']),
@@ -26,6 +30,7 @@ DERIVED = {
         for label, name in enumerate(metainfo['classes'])
         if name in metainfo.get('thing_classes', metainfo['classes'])
     ],
+    'skeleton': lambda metainfo: {key: metainfo[key] for key in SKELETON_KEYS if metainfo.get(key) is not None},
 }
 
 
@@ -138,8 +143,9 @@ class References:
             dataset = dataset['dataset'] if 'dataset' in dataset else dataset['datasets'][0]
         given = self._finished(dataset.get('metainfo')) or {}
         given = given if isinstance(given, dict) else {}
+        needed = 'joints' if name == 'skeleton' else 'classes'
         # A data set that is given classes alone keeps the rest of what its class declares, things included.
-        if given.get('classes') is None or (name == 'thing_labels' and 'thing_classes' not in given):
+        if name == 'skeleton' or given.get('classes') is None or (name == 'thing_labels' and 'thing_classes' not in given):
             from .registries import Registries
 
             found = Registries(dict.get(self.root, 'default_scope')).find(
@@ -150,9 +156,9 @@ class References:
             from mmengine.fileio import list_from_file
 
             given = {**given, 'classes': list_from_file(given['classes'])}
-        if given.get('classes') is None:
+        if given.get(needed) is None:
             raise _Failed(
-                f'${{{name}}}: the data set {dataset.get("type")!r} names no classes; give it '
-                f'metainfo=dict(classes=...), or write {name} = ... at the top level'
+                f'${{{name}}}: the data set {dataset.get("type")!r} names no {needed}; give it '
+                f'metainfo=dict({needed}=...), or write {name} = ... at the top level'
             )
         return given

@@ -1,7 +1,10 @@
 """Datasets that read official trees, their transforms, and the built-in MiniWorld."""
 
 from . import transforms
+from .human36m import Human36mLifting
+from .humaneva import HumanEvaLifting
 from .miniworld.dataset import MiniWorldPanoptic
+from .mpi_inf_3dhp import MpiInf3dhpLifting
 from .panoptic import ADE20KPanoptic, CityscapesPanoptic, CocoPanoptic, PanopticDataset
 from .panoptic_classes import read_metainfo
 
@@ -9,7 +12,10 @@ __all__ = [
     'ADE20KPanoptic',
     'CityscapesPanoptic',
     'CocoPanoptic',
+    'Human36mLifting',
+    'HumanEvaLifting',
     'MiniWorldPanoptic',
+    'MpiInf3dhpLifting',
     'PanopticDataset',
     'read_metainfo',
     'transforms',

@@ -1,6 +1,8 @@
 """One wrapper a task: its sample contract, pre- and post-processing."""
+from .pose import PoseLifter, PosePreprocessor
 from .preprocessing import SegmentationPreprocessor
 from .segmentation import PanopticSegmentor
 from .test_time_augmentation import PanopticTTA
 
-__all__ = ['PanopticSegmentor', 'PanopticTTA', 'SegmentationPreprocessor']
+__all__ = ['PanopticSegmentor', 'PanopticTTA', 'PoseLifter',
+           'PosePreprocessor', 'SegmentationPreprocessor']

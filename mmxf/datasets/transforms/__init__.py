@@ -9,11 +9,15 @@ from .color import SSDColorJitter
 from .copy_paste import PanopticCopyPaste
 from .geometry import LargeScaleJitter, PadToSize, ResizeToFit
 from .panoptic import LoadPanopticSegments, PackPanopticInputs
+from .pose import JitterKeypoints, MirrorPose, PackPoseInputs
 
 __all__ = [
+    'JitterKeypoints',
     'LargeScaleJitter',
     'LoadPanopticSegments',
+    'MirrorPose',
     'PackPanopticInputs',
+    'PackPoseInputs',
     'PadToSize',
     'PanopticCopyPaste',
     'ResizeToFit',

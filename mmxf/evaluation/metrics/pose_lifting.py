@@ -22,7 +22,7 @@ class PoseLiftingMetric(BaseMetric):
     ``window_frames`` (W, F) which frame of the video each is, ``gt_keypoints_3d`` (T, K, 3), perhaps ``gt_valid`` (T,) bool.
 
     Args:
-        metrics: of MPJPE, P-MPJPE, N-MPJPE, MPJVE, PCK, AUC; with several hypotheses also J-Best, P-Best, P-Agg, J-Agg
+        measures: of MPJPE, P-MPJPE, N-MPJPE, MPJVE, PCK, AUC; with several hypotheses also J-Best, P-Best, P-Agg, J-Agg
             (D3DP, arXiv:2303.11579): best and aggregated, of joints and of whole poses.
         group: 'action' (first word of the action's name), 'subject', or 'video'.
         average: 'groups': the mean of the groups' numbers, each group weighted alike (Human3.6M); 'frames': over all frames
@@ -38,17 +38,17 @@ class PoseLiftingMetric(BaseMetric):
 
     default_prefix = 'pose'
 
-    def __init__(self, metrics: Sequence[str] = ('MPJPE', 'P-MPJPE', 'N-MPJPE', 'MPJVE'), group: str = 'action',
+    def __init__(self, measures: Sequence[str] = ('MPJPE', 'P-MPJPE', 'N-MPJPE', 'MPJVE'), group: str = 'action',
                  average: str = 'groups', pck_joints: Sequence[int] | None = None, count_overlap: bool = True,
                  collect_device: str = 'cpu', prefix: str | None = None) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
-        unknown = set(metrics) - set(UNITS)
+        unknown = set(measures) - set(UNITS)
         if unknown:
-            raise ValueError(f'PoseLiftingMetric knows the metrics {", ".join(UNITS)}; got {", ".join(sorted(unknown))}')
+            raise ValueError(f'PoseLiftingMetric knows the measures {", ".join(UNITS)}; got {", ".join(sorted(unknown))}')
         if group not in ('action', 'subject', 'video') or average not in ('groups', 'frames'):
             raise ValueError(f"group must be 'action', 'subject' or 'video' and average 'groups' or 'frames'; got {group!r}, "
                              f'{average!r}')
-        self.metrics, self.group, self.average = tuple(metrics), group, average
+        self.measures, self.group, self.average = tuple(measures), group, average
         self.pck_joints = None if pck_joints is None else list(pck_joints)
         self.count_overlap = count_overlap
 
@@ -76,22 +76,22 @@ class PoseLiftingMetric(BaseMetric):
 
     def _values(self, pred: np.ndarray, target: np.ndarray, keep: np.ndarray | None) -> dict[str, float]:
         values = {}
-        if 'MPJVE' in self.metrics and len(pred) > 1:
+        if 'MPJVE' in self.measures and len(pred) > 1:
             velocity = errors.velocity_errors(pred, target)
             values['MPJVE'] = float((velocity if keep is None else velocity[keep[1:] & keep[:-1]]).mean()) * 1000
         if keep is not None:
             pred, target = pred[keep], target[keep]
         joints = errors.joint_errors(pred, target)
-        if 'MPJPE' in self.metrics:
+        if 'MPJPE' in self.measures:
             values['MPJPE'] = float(joints.mean()) * 1000
-        if 'P-MPJPE' in self.metrics:
+        if 'P-MPJPE' in self.measures:
             values['P-MPJPE'] = float(errors.joint_errors(errors.procrustes(pred, target), target).mean()) * 1000
-        if 'N-MPJPE' in self.metrics:
+        if 'N-MPJPE' in self.measures:
             values['N-MPJPE'] = float(errors.joint_errors(errors.rescale(pred, target), target).mean()) * 1000
         counted = joints if self.pck_joints is None else joints[:, self.pck_joints]
-        if 'PCK' in self.metrics:
+        if 'PCK' in self.measures:
             values['PCK'] = errors.pck(counted)
-        if 'AUC' in self.metrics:
+        if 'AUC' in self.measures:
             values['AUC'] = errors.auc(counted)
         return values
 
@@ -104,15 +104,15 @@ class PoseLiftingMetric(BaseMetric):
             counts[chosen] = keep
         distance = errors.joint_errors(hypotheses, target[:, None])                                # (W, H, F, K)
         values = {}
-        if 'J-Best' in self.metrics:
+        if 'J-Best' in self.measures:
             values['J-Best'] = float(distance.min(1)[counts].mean()) * 1000
-        if 'P-Best' in self.metrics:    # the hypothesis that is best over a whole window
+        if 'P-Best' in self.measures:    # the hypothesis that is best over a whole window
             weight = counts[:, None, :, None]
             per_window = (distance * weight).sum((2, 3)) / np.maximum(weight.sum((2, 3)) * distance.shape[-1], 1)
             values['P-Best'] = float((per_window.min(1) * counts.sum(1)).sum() / counts.sum()) * 1000
-        if 'P-Agg' in self.metrics:
+        if 'P-Agg' in self.measures:
             values['P-Agg'] = float(errors.joint_errors(hypotheses.mean(1), target)[counts].mean()) * 1000
-        if 'J-Agg' in self.metrics:     # what `pred_windows` holds: the joints that reproject best
+        if 'J-Agg' in self.measures:     # what `pred_windows` holds: the joints that reproject best
             windows = np.asarray(sample['pred_windows'])
             values['J-Agg'] = float(errors.joint_errors(windows, target)[counts].mean()) * 1000
         return values
@@ -124,7 +124,7 @@ class PoseLiftingMetric(BaseMetric):
         for name, number, values in unique.values():
             if number:
                 groups.setdefault(name, []).append((number, values))
-        found = [m for m in self.metrics if any(m in values for videos in groups.values() for _, values in videos)]
+        found = [m for m in self.measures if any(m in values for videos in groups.values() for _, values in videos)]
         table = {name: {m: _mean(videos, m) for m in found} for name, videos in groups.items()}
         everything = [video for videos in groups.values() for video in videos]
         total = {m: float(np.mean([row[m] for row in table.values()])) if self.average == 'groups' else _mean(everything, m)

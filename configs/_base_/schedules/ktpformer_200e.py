@@ -1,0 +1,11 @@
+# KTPFormer's schedule: AdamW, the rate times 0.99 after every epoch, 200 epochs, 8 windows a step.
+train_cfg = dict(type='ExactEpochBasedTrainLoop', max_epochs=200, val_interval=5)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+
+optim_wrapper = dict(
+    type='AmpOptimWrapper',    # a plain one in float32 where there is no GPU
+    dtype='bfloat16',
+    optimizer=dict(type='AdamW', lr=8e-5, weight_decay=0.1))
+param_scheduler = [dict(type='ExponentialLR', gamma=0.99, by_epoch=True)]
+auto_scale_lr = dict(enable=False, base_batch_size=8)

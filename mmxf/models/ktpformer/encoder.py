@@ -1,0 +1,44 @@
+"""Transformer blocks over joints of a frame and over frames of a joint, in turns (MixSTE, arXiv:2203.00859)."""
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmxf.layers.drop_path import residual
+from mmxf.layers.lean_linear import gelu_mlp, linear, norm_linear
+
+
+class PoseBlock(nn.Module):
+    """Self-attention and MLP, each behind a layer norm.
+
+    Args:
+        channels: of a token.
+        num_heads: of the attention.
+        mlp_ratio: hidden channels of the MLP as a multiple of `channels`.
+        drop_path: probability that a row of the batch skips a branch in training.
+        attention_eps: of the layer norm before the attention; the blocks with a prior have torch's default, the others 1e-6.
+    """
+
+    def __init__(self, channels: int, num_heads: int = 8, mlp_ratio: float = 2.0, drop_path: float = 0.0,
+                 attention_eps: float = 1e-6) -> None:
+        super().__init__()
+        self.num_heads, self.drop_path = num_heads, drop_path
+        self.attention_norm = nn.LayerNorm(channels, eps=attention_eps)
+        self.qkv = nn.Linear(channels, 3 * channels)
+        self.project = nn.Linear(channels, channels)
+        self.mlp_norm = nn.LayerNorm(channels, eps=1e-6)
+        hidden = int(channels * mlp_ratio)
+        self.mlp = nn.ModuleList([nn.Linear(channels, hidden), nn.Linear(hidden, channels)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, L, C) to the same: attention over L."""
+        x = residual(x, self.attend, self.drop_path, self.training)
+        return residual(x, self.feed_forward, self.drop_path, self.training)
+
+    def attend(self, x: Tensor) -> Tensor:
+        n, length, channels = x.shape
+        qkv = norm_linear(x, self.attention_norm, self.qkv)                          # (N, L, 3 C)
+        q, k, v = qkv.view(n, length, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)  # (N, heads, L, C / heads) each
+        out = F.scaled_dot_product_attention(q, k, v)
+        return linear(out.transpose(1, 2).reshape(n, length, channels), self.project)
+
+    def feed_forward(self, x: Tensor) -> Tensor:
+        return gelu_mlp(x, self.mlp_norm, *self.mlp)
