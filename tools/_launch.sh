@@ -12,7 +12,10 @@ need() {
 
 # on_gpus GPUS PROGRAM [ARGUMENT ...]: a program of this folder under torchrun.
 on_gpus() {
-    exec torchrun \
+    local launcher=(torchrun)
+    # An environment that borrows torch from another has no torchrun of its own.
+    command -v torchrun >/dev/null || launcher=(python -m torch.distributed.run)
+    exec "${launcher[@]}" \
         --nnodes="${NNODES:-1}" \
         --node_rank="${NODE_RANK:-0}" \
         --master_addr="${MASTER_ADDR:-127.0.0.1}" \
