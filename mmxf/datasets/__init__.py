@@ -3,6 +3,7 @@
 from . import transforms
 from .human36m import Human36mLifting
 from .humaneva import HumanEvaLifting
+from .image_folder import ImageFolder, ObjectCrops
 from .miniworld.dataset import MiniWorldPanoptic
 from .mpi_inf_3dhp import MpiInf3dhpLifting
 from .panoptic import ADE20KPanoptic, CityscapesPanoptic, CocoPanoptic, PanopticDataset
@@ -14,8 +15,10 @@ __all__ = [
     'CocoPanoptic',
     'Human36mLifting',
     'HumanEvaLifting',
+    'ImageFolder',
     'MiniWorldPanoptic',
     'MpiInf3dhpLifting',
+    'ObjectCrops',
     'PanopticDataset',
     'read_metainfo',
     'transforms',

@@ -1,8 +1,10 @@
 """One wrapper a task: its sample contract, pre- and post-processing."""
+from .classification import ImageClassifier, LinearHead
+from .image_mixing import ClassificationPreprocessor
 from .pose import PoseLifter, PosePreprocessor
 from .preprocessing import SegmentationPreprocessor
 from .segmentation import PanopticSegmentor
 from .test_time_augmentation import PanopticTTA
 
-__all__ = ['PanopticSegmentor', 'PanopticTTA', 'PoseLifter',
+__all__ = ['ClassificationPreprocessor', 'ImageClassifier', 'LinearHead', 'PanopticSegmentor', 'PanopticTTA', 'PoseLifter',
            'PosePreprocessor', 'SegmentationPreprocessor']

@@ -5,21 +5,29 @@ All randomness comes from numpy's global state, so a sample is reproduced by see
 
 import mmcv.transforms  # noqa: F401  registers mmcv's transforms
 
+from .classification import CropToBox, PackClassificationInputs, RandomResizedCrop
 from .color import SSDColorJitter
 from .copy_paste import PanopticCopyPaste
 from .geometry import LargeScaleJitter, PadToSize, ResizeToFit
 from .panoptic import LoadPanopticSegments, PackPanopticInputs
 from .pose import JitterKeypoints, MirrorPose, PackPoseInputs
+from .rand_augment import RandAugment
+from .semantic import SegmentsToClasses
 
 __all__ = [
     'JitterKeypoints',
+    'CropToBox',
     'LargeScaleJitter',
     'LoadPanopticSegments',
     'MirrorPose',
+    'PackClassificationInputs',
     'PackPanopticInputs',
     'PackPoseInputs',
     'PadToSize',
     'PanopticCopyPaste',
+    'RandAugment',
+    'RandomResizedCrop',
     'ResizeToFit',
     'SSDColorJitter',
+    'SegmentsToClasses',
 ]

@@ -1,0 +1,122 @@
+"""Official KAT checkpoints to ours and back; plain ViT and DeiT checkpoints to KAT, as the paper's ViT-initialised recipe has it.
+
+A ViT's MLP weights are kept, and its activation becomes a rational function next to that activation: KAT starts as the ViT.
+"""
+import re
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .fit import fit
+
+_NAMES = (('patch_embed.proj.', 'backbone.patch_embed.'), ('mlp.act1.weight_numerator', 'ffn.rational1.numerator'),
+          ('mlp.act1.weight_denominator', 'ffn.rational1.denominator'), ('mlp.act2.weight_numerator', 'ffn.rational2.numerator'),
+          ('mlp.act2.weight_denominator', 'ffn.rational2.denominator'), ('mlp.fc1.', 'ffn.fc1.'), ('mlp.fc2.', 'ffn.fc2.'))
+_OTHERS = re.compile(r'(blocks\.\d+\.(norm1|norm2|attn\.(qkv|proj))\.(weight|bias)|cls_token|pos_embed|norm\.(weight|bias))$')
+
+
+def unwrap(checkpoint: Mapping) -> dict[str, Tensor]:
+    """The state dict of a checkpoint, bare or under 'model', 'state_dict' or 'state_dict_ema'; `module.` prefixes removed.
+
+    Raises:
+        ValueError: if it holds no tensors.
+    """
+    for name in ('model', 'state_dict', 'state_dict_ema'):
+        if isinstance(checkpoint.get(name), Mapping):
+            checkpoint = checkpoint[name]
+    state = {key.removeprefix('module.'): value if isinstance(value, Tensor) else torch.as_tensor(np.asarray(value))
+             for key, value in checkpoint.items() if isinstance(value, (Tensor, np.ndarray, np.generic))}
+    if not state:
+        raise ValueError('the file holds no weights, neither bare nor under "model" or "state_dict"')
+    return state
+
+
+def convert(checkpoint: Mapping, activation: str = 'gelu', num_groups: int = 8) -> dict[str, Tensor]:
+    """An official KAT, a ViT or a DeiT (timm's and DeiT's names) to our classifier's state dict.
+
+    Args:
+        checkpoint: as loaded.
+        activation: of a ViT's MLP; its rationals start there.
+        num_groups: of the rationals that a ViT gets.
+
+    Returns:
+        state dict of `ImageClassifier` with a `KAT` backbone. For ``init_cfg=dict(type='Pretrained', ...)`` of a `KAT` alone the
+        same file does.
+
+    Raises:
+        ValueError: for keys that none of these has; all are named.
+    """
+    state = unwrap(checkpoint)
+    renamed, unknown = {}, []
+    for key, value in state.items():
+        new = _to_ours(key)
+        if new is None:
+            unknown.append(key)
+        else:
+            renamed[new] = value
+    _complain(unknown, state)
+    depth = len({key for key in renamed if key.endswith('ffn.fc1.weight')})
+    if not any('.rational' in key for key in renamed):
+        for i in range(depth):
+            for name, start in (('rational1', 'identity'), ('rational2', activation)):
+                numerator, denominator = fit(start)
+                prefix = f'backbone.blocks.{i}.ffn.{name}'
+                renamed[f'{prefix}.numerator'] = torch.tensor([numerator])
+                renamed[f'{prefix}.denominator'] = torch.tensor([denominator]).repeat(num_groups, 1)
+    return renamed
+
+
+def revert(checkpoint: Mapping, average: bool = False) -> dict[str, Tensor]:
+    """Our classifier's state dict to official keys; the inverse of `convert` for KAT.
+
+    Args:
+        checkpoint: ours.
+        average: name the last norm as the official code does where it pools by averaging (`fc_norm`).
+
+    Raises:
+        ValueError: for keys that KAT does not have.
+    """
+    state = unwrap(checkpoint)
+    state = {key: value for key, value in state.items() if not key.startswith('data_preprocessor.')}
+    renamed, unknown = {}, []
+    for key, value in state.items():
+        new = _to_official(key, average)
+        if new is None:
+            unknown.append(key)
+        else:
+            renamed[new] = value
+    _complain(unknown, state)
+    return renamed
+
+
+def _to_ours(key: str) -> str | None:
+    if key.startswith('head.') and key[5:] in ('weight', 'bias'):
+        return f'head.fc.{key[5:]}'
+    if key.startswith('fc_norm.'):                       # behind average pooling; the same place as the norm in our backbone
+        return f'backbone.norm.{key[8:]}'
+    for official, ours in _NAMES:
+        if official in key:
+            new = key.replace(official, ours)
+            return new if new.startswith('backbone.') else f'backbone.{new}'
+    return f'backbone.{key}' if _OTHERS.match(key) else None
+
+
+def _to_official(key: str, average: bool) -> str | None:
+    if key.startswith('head.fc.'):
+        return f'head.{key[8:]}'
+    for official, ours in _NAMES:
+        if ours in key:
+            return key.replace(ours, official).removeprefix('backbone.')
+    key = key.removeprefix('backbone.')
+    if average and key.startswith('norm.'):
+        return f'fc_{key}'
+    return key if _OTHERS.match(key) else None
+
+
+def _complain(unknown: list[str], state: Mapping) -> None:
+    if unknown:
+        shown = ', '.join(unknown[:5]) + (', ...' if len(unknown) > 5 else '')
+        raise ValueError(f'{len(unknown)} of {len(state)} keys belong neither to KAT nor to a ViT or DeiT as timm names them: '
+                         f'{shown}')

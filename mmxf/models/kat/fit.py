@@ -1,0 +1,123 @@
+"""First coefficients of rational functions: fits to common activations, and the gain that keeps the variance.
+
+KAT starts each rational at a known activation (paper, section 4.3). The published tables of relu, tanh, swish and others are
+least-squares fits on [-3, 3] with the denominator 1 + sum |b_k| |x|^k of the kernels, and `fit` makes them anew. Those of gelu,
+geglu and swishglu were fitted with 1 + |b_1 x + ... + b_4 x^4|, which the kernels do not compute: under the kernels' denominator
+they are other functions. `fit` uses the kernels' unless told otherwise.
+"""
+import functools
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+RANGE = (-3.0, 3.0)
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
+def _gelu(x: np.ndarray) -> np.ndarray:
+    from scipy.special import erf
+    return x * (1 + erf(x / math.sqrt(2))) / 2
+
+
+ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    'identity': lambda x: x,
+    'relu': lambda x: np.maximum(x, 0),
+    'leaky_relu': lambda x: np.where(x < 0, 0.01 * x, x),
+    'leaky_relu_0.1': lambda x: np.where(x < 0, 0.1 * x, x),
+    'tanh': np.tanh,
+    'sigmoid': _sigmoid,
+    'gelu': _gelu,
+    'swish': lambda x: x * _sigmoid(x),
+    'mish': lambda x: x * np.tanh(np.log1p(np.exp(x))),
+    'geglu': lambda x: x * _gelu(x),
+    'swishglu': lambda x: x * x * _sigmoid(x),
+}
+
+
+def evaluate(x: np.ndarray, numerator: np.ndarray, denominator: np.ndarray, absolute: str = 'terms') -> np.ndarray:
+    """The rational function in numpy.
+
+    Args:
+        x: any shape. numerator: (M + 1,), lowest power first. denominator: (N,).
+        absolute: 'terms' for 1 + sum |b_k| |x|^k, the kernels'; 'sum' for 1 + |sum b_k x^k|.
+    """
+    top = np.polynomial.polynomial.polyval(x, numerator)
+    if absolute == 'terms':
+        return top / (1 + np.polynomial.polynomial.polyval(np.abs(x), [0, *np.abs(denominator)]))
+    if absolute == 'sum':
+        return top / (1 + np.abs(np.polynomial.polynomial.polyval(x, [0, *denominator])))
+    raise ValueError(f"absolute must be 'terms' or 'sum', got {absolute!r}")
+
+
+def _activation(name: str) -> Callable[[np.ndarray], np.ndarray]:
+    if name not in ACTIVATIONS:
+        raise ValueError(f'no activation {name!r} to start from; known are {", ".join(ACTIVATIONS)}')
+    return ACTIVATIONS[name]
+
+
+@functools.cache
+def fit(name: str, orders: tuple[int, int] = (5, 4), absolute: str = 'terms') -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Coefficients of the rational function next to an activation on [-3, 3], in the sense of least squares.
+
+    Args:
+        name: of `ACTIVATIONS`.
+        orders: (M, N).
+        absolute: see `evaluate`.
+
+    Returns:
+        numerator (M + 1,) and denominator (N,). Of 'identity' exactly a_1 = 1, b = 0.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+    target, (m, n) = _activation(name), orders
+    if name == 'identity':
+        return (0.0, 1.0, *[0.0] * (m - 1))[:m + 1], (0.0,) * n
+    from scipy.optimize import least_squares
+
+    x = np.linspace(*RANGE, 1000)
+    y = target(x)
+
+    size = np.abs(x) if absolute == 'terms' else x
+    top, bottom = np.vander(x, m + 1, increasing=True), np.vander(size, n + 1, increasing=True)[:, 1:]
+
+    def parts(values: np.ndarray) -> tuple[np.ndarray, ...]:
+        b = np.abs(values[m + 1:]) if absolute == 'terms' else values[m + 1:]
+        inside = bottom @ b
+        below = 1 + np.abs(inside)
+        sign = np.sign(values[m + 1:]) if absolute == 'terms' else np.sign(inside)[:, None]
+        return top @ values[:m + 1] / below, below, sign
+
+    def slopes(values: np.ndarray) -> np.ndarray:
+        value, below, sign = parts(values)
+        return np.hstack([top / below[:, None], -(value / below)[:, None] * bottom * sign])
+
+    best = None
+    for start in (0.1, 1.0):                         # the problem has several valleys
+        # With the denominator held, the numerator is a linear problem.
+        denominator = np.array([start / math.factorial(k + 1) for k in range(n)])
+        numerator = np.linalg.lstsq(top / (1 + np.abs(bottom @ denominator))[:, None], y, rcond=None)[0]
+        found = least_squares(lambda values: parts(values)[0] - y, np.concatenate([numerator, denominator]), slopes,
+                              method='lm', max_nfev=1500, xtol=1e-13, ftol=1e-13)
+        if best is None or found.cost < best.cost * (1 - 1e-6):
+            best = found
+    values = best.x
+    if absolute == 'terms':
+        values[m + 1:] = np.abs(values[m + 1:])
+    return tuple(map(float, values[:m + 1])), tuple(map(float, values[m + 1:]))
+
+
+@functools.cache
+def gain(name: str) -> float:
+    """1 / E[F(x)^2] of a standard normal x: the variance of weights behind the activation is this over their number of inputs.
+
+    The paper's alpha (section 4.3, table of gains), which it draws a million numbers for; here by quadrature.
+    """
+    function = _activation(name)
+    x = np.linspace(-12, 12, 200001)
+    density = np.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+    return 1 / float(np.sum(function(x) ** 2 * density) * (x[1] - x[0]))
