@@ -40,7 +40,8 @@ class TF2WarmupPolyLR(LRSchedulerMixin, _ParamScheduler):
             max_iters = end - begin
             if max_iters <= 1:
                 # mmengine's Runner reads by_epoch from the config alone and takes epochs when it is not there.
-                raise ValueError('TF2WarmupPolyLR would end after one step: write by_epoch=False in param_scheduler')
+                raise ValueError('TF2WarmupPolyLR would end after one step: write by_epoch=False in param_scheduler, '
+                                 'and train for more than one iteration')
         if warmup_iters < 0 or max_iters <= 0:
             raise ValueError(f'warmup_iters={warmup_iters} and max_iters={max_iters} must not be negative')
         self.max_iters, self.warmup_iters, self.warmup_factor = max_iters, warmup_iters, warmup_factor
