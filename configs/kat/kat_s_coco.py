@@ -17,6 +17,7 @@ checkpoint = 'data/weights/kat_s.pth'
 norm_cfg = dict(type='mmxf.LN2d')
 model = dict(
     type='mmdet.MaskRCNN',
+    _scope_='mmdet',  # parts that mmdet builds by itself are mmdet's, too
     data_preprocessor=dict(
         type='mmdet.DetDataPreprocessor',
         mean=(123.675, 116.28, 103.53),

@@ -17,6 +17,7 @@ norm_cfg = dict(type='SyncBN', requires_grad=True)
 
 model = dict(
     type='mmseg.EncoderDecoder',
+    _scope_='mmseg',  # parts that mmseg builds by itself are mmseg's, too
     data_preprocessor=dict(
         type='mmseg.SegDataPreProcessor',
         mean=(123.675, 116.28, 103.53),

@@ -107,7 +107,7 @@ class KAT(BaseModule):
         self.cls_token = nn.Parameter(torch.zeros(1, 1, channels)) if class_token else None
         self.pos_embed = nn.Parameter(torch.zeros(1, self.prefix + self.grid[0] * self.grid[1], channels))
         self.pos_drop = nn.Dropout(position_dropout)
-        ffn = dict(ffn or dict(type='GRKAN', act_init='swish'))
+        ffn = dict(ffn or dict(type='mmxf.GRKAN', act_init='swish'))
         ffn.setdefault('feedforward_channels', int(mlp_ratio * channels))
         open_blocks = {index % depth for index in global_indices}
         self.blocks = nn.ModuleList(
