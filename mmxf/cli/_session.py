@@ -129,6 +129,7 @@ def fit_to_machine(cfg: Any) -> list[str]:
     """
     import torch
 
+    from mmxf.engine.allocator import keep_freed_memory
     from mmxf.engine.distributed import prepare_cpu_processes
 
     processes = world_size(cfg.launcher)
@@ -140,6 +141,8 @@ def fit_to_machine(cfg: Any) -> list[str]:
         )
         cfg.sync_bn = None
     prepare_cpu_processes(cfg, cfg.launcher)
+    if not torch.cuda.is_available():
+        keep_freed_memory()
     for notice in notices:
         if int(os.environ.get('RANK', 0)) == 0:
             print(f'note: {notice}')

@@ -1,7 +1,7 @@
 """Depthwise convolution whose weight gradient is cheap on the CPU.
 
-oneDNN takes it tap by tap over the whole map: 123 ms for 256 channels of 161x161 pixels under a 5x5 kernel (two Zen 4 cores, channels
-last), where the forward pass takes 8. Row by row everything it touches stays in the cache: 27 ms. Same sums, other order.
+oneDNN takes it tap by tap over the whole map: 123 ms for 256 channels of 161x161 pixels under a 5x5 kernel (two Zen 4 cores,
+channels last), where the forward pass takes 8. Row by row all it touches stays in the cache: 27 ms. Same sums, other order.
 """
 import torch
 import torch.nn.functional as F

@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from . import winograd
+
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {'none': lambda x: x, 'relu': F.relu, 'gelu': F.gelu}
 
 
@@ -98,6 +100,8 @@ def _has_fused_ops() -> bool:
 
 
 def _fused(conv: nn.Conv2d, norm: _BatchNorm, x: Tensor, activation: str, add: Tensor | None, into: bool) -> Tensor:
+    if winograd.pays(conv):
+        return _by_winograd(conv, norm, x, activation, add)
     where = [list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups]
 
     def make() -> tuple[Tensor, Tensor]:
@@ -114,3 +118,14 @@ def _fused(conv: nn.Conv2d, norm: _BatchNorm, x: Tensor, activation: str, add: T
     else:
         out = torch.ops.mkldnn._convolution_pointwise.binary(x, add, *joined)
     return torch.ops.aten.gelu_(out) if activation == 'gelu' else out
+
+
+def _by_winograd(conv: nn.Conv2d, norm: _BatchNorm, x: Tensor, activation: str, add: Tensor | None) -> Tensor:
+
+    def make() -> tuple[Tensor, Tensor]:
+        weight, bias = _fold(conv, norm)
+        return winograd.pack(weight, winograd.count_tiles(x)), bias
+
+    out = winograd.winograd(x, *_cached(conv, '_packed', _sources(conv, norm), make))
+    out = out if add is None else out + add
+    return out.contiguous(memory_format=torch.channels_last) if activation == 'none' else _ACTIVATIONS[activation](out)

@@ -29,6 +29,19 @@ def test_sum_and_activation(layout, activation, into):
     assert into or torch.equal(add, kept)
 
 
+@pytest.mark.parametrize('activation', ['none', 'gelu'])
+def test_sequences(activation):
+    torch.manual_seed(0)
+    conv, norm = nn.Conv1d(5, 7, 1), random_norm(nn.BatchNorm1d(7))
+    x, add = torch.randn(2, 5, 11), torch.randn(2, 7, 11)
+    expected = norm(conv(x))
+    for plus in (None, add):
+        with torch.no_grad():
+            out = conv_norm(conv, norm, x, activation, plus)
+        wanted = expected if plus is None else expected + plus
+        torch.testing.assert_close(out, nn.functional.gelu(wanted) if activation == 'gelu' else wanted, rtol=1e-5, atol=1e-5)
+
+
 def test_weights_that_change_are_folded_anew():
     part = ConvNorm(3, 4, gelu=True).eval()
     random_norm(part.norm)

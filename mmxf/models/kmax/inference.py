@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-STRIP_ELEMENTS = 1 << 22    # logits held at once
+STRIP_ELEMENTS = 1 << 21    # logits held at once: few enough to stay in a processor's cache
 
 
 @dataclass
@@ -38,20 +38,24 @@ def resize_matrix(source: int, padded: int, real: int, target: int, align_corner
 
 
 def _strips(mask_logits: Tensor, padded: Sequence[int], real: Sequence[int], target: Sequence[int]):
-    """Yields (first pixel, logits (Q, n)) of the resized map, strip of rows by strip of rows."""
+    """Yields (first pixel, logits (Q, n)) of the resized map, strip of rows by strip of rows, all in the same memory."""
     Q, h, w = mask_logits.shape
     align_corners = padded[1] % 2 == 1
     rows = resize_matrix(h, padded[0], real[0], target[0], align_corners, mask_logits.device, mask_logits.dtype)
     cols = resize_matrix(w, padded[1], real[1], target[1], align_corners, mask_logits.device, mask_logits.dtype)
     mask_logits = mask_logits.contiguous()
-    height = max(1, STRIP_ELEMENTS // (Q * target[1]))
+    height = max(1, min(target[0], STRIP_ELEMENTS // (Q * target[1])))
     col_blocks = list(_blocks(cols))
+    memory = mask_logits.new_empty(Q * height, target[1])
     for first in range(0, target[0], height):
         part, low, high = _trim(rows[first:first + height])
         mixed = torch.matmul(part, mask_logits[:, low:high])                                    # (Q, n, w)
-        flat = mixed.flatten(0, 1)
-        out = torch.cat([flat[:, low:high] @ block for block, low, high in col_blocks], dim=1)  # (Q n, W)
-        yield first * target[1], out.view(Q, -1)
+        flat, out = mixed.flatten(0, 1), memory[:Q * len(part)]
+        column = 0
+        for block, low, high in col_blocks:
+            torch.mm(flat[:, low:high], block, out=out[:, column:column + block.shape[1]])
+            column += block.shape[1]
+        yield first * target[1], out.view(Q, -1)                                                # (Q, n W)
 
 
 def _trim(matrix: Tensor) -> tuple[Tensor, int, int]:
