@@ -175,3 +175,15 @@ def test_a_wrong_input_is_named():
         model(torch.randn(1, 9, 15, 2))
     with pytest.raises(ValueError, match=r'windows \(B, 9, 17, 2\).*\(1, 8, 17, 2\)'):
         model(torch.randn(1, 8, 17, 2))
+
+
+def test_short_attention_is_attention():
+    from mmxf.layers.short_attention import ShortAttention
+
+    torch.manual_seed(0)
+    qkv = torch.randn(3, 17, 96, dtype=torch.float64, requires_grad=True)
+    q, k, v = qkv.view(3, 17, 3, 4, 8).permute(2, 0, 3, 1, 4)
+    expected = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(3, 17, 32)
+    assert torch.allclose(ShortAttention.apply(qkv, 4), expected)
+    assert torch.autograd.gradcheck(lambda x: ShortAttention.apply(x, 2), torch.randn(2, 3, 12, dtype=torch.float64,
+                                                                                      requires_grad=True))

@@ -1,9 +1,11 @@
 """Transformer blocks over joints of a frame and over frames of a joint, in turns (MixSTE, arXiv:2203.00859)."""
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmxf.layers.drop_path import residual
-from mmxf.layers.lean_linear import gelu_mlp, linear, norm_linear
+from mmxf.layers.lean_linear import gelu_mlp, is_lean, linear, norm_linear
+from mmxf.layers.short_attention import SHORT, ShortAttention
 
 
 class PoseBlock(nn.Module):
@@ -36,6 +38,8 @@ class PoseBlock(nn.Module):
     def attend(self, x: Tensor) -> Tensor:
         n, length, channels = x.shape
         qkv = norm_linear(x, self.attention_norm, self.qkv)                          # (N, L, 3 C)
+        if length <= SHORT and is_lean(qkv) and torch.is_grad_enabled():
+            return linear(ShortAttention.apply(qkv, self.num_heads), self.project)
         q, k, v = qkv.view(n, length, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)  # (N, heads, L, C / heads) each
         out = F.scaled_dot_product_attention(q, k, v)
         return linear(out.transpose(1, 2).reshape(n, length, channels), self.project)
