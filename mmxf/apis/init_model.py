@@ -39,10 +39,6 @@ def build_model(cfg, seed: int | None = None):
     from mmengine.registry import MODELS, DefaultScope
 
     import mmxf.registry  # noqa: F401  (makes our scope known to mmengine's registries)
-    from mmxf.engine.allocator import keep_freed_memory
-
-    if not torch.cuda.is_available():
-        keep_freed_memory()
     if 'model' not in cfg:
         raise UserError(f'{cfg.filename or "the config"} has no model')
     model_cfg = copy.deepcopy(cfg.model)

@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+_BAND = 32      # rows that are padded at once
+
 
 class _DepthwiseConv(torch.autograd.Function):
 
@@ -35,10 +37,13 @@ def _weight_gradient(x: Tensor, grad: Tensor, kernel: int, padding: int) -> Tens
     _, C, H, W = grad.shape
     total = x.new_zeros(kernel, kernel, C)
     for image, grad_rows in zip(x.permute(0, 2, 3, 1), grad.permute(0, 2, 3, 1)):               # (H, W, C)
-        padded = F.pad(image, (0, 0, padding, padding, padding, padding))
-        for y in range(H):
-            windows = padded[y:y + kernel].unfold(1, W, 1)                                      # (k, k, C, W)
-            total += (windows.transpose(2, 3) * grad_rows[y]).sum(2)
+        for first in range(0, H, _BAND):
+            last = min(first + _BAND, H)
+            low, high = max(first - padding, 0), min(last + padding, H)
+            band = F.pad(image[low:high], (0, 0, padding, padding, low - (first - padding), last + padding - high))
+            for y in range(first, last):
+                windows = band[y - first:y - first + kernel].unfold(1, W, 1)                    # (k, k, C, W)
+                total += (windows.transpose(2, 3) * grad_rows[y]).sum(2)
     return total.permute(2, 0, 1).unsqueeze(1)
 
 

@@ -5,7 +5,7 @@ import torch
 from mmxf.layers.depthwise import DepthwiseConv2d, _DepthwiseConv
 
 
-@pytest.mark.parametrize('size', [(9, 13), (1, 1), (16, 2)])
+@pytest.mark.parametrize('size', [(9, 13), (1, 1), (35, 2)])
 @pytest.mark.parametrize('kernel', [3, 5])
 def test_gradients(size, kernel, monkeypatch):
     torch.manual_seed(0)

@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-STRIP_ELEMENTS = 1 << 21    # logits held at once: few enough to stay in a processor's cache
+STRIP_ELEMENTS = 1 << 20    # logits held at once: few enough to stay in a processor's cache
+SAFE_RANGE = 80.            # exp(-80) is still a normal float32
 
 
 @dataclass
@@ -43,7 +44,6 @@ def _strips(mask_logits: Tensor, padded: Sequence[int], real: Sequence[int], tar
     align_corners = padded[1] % 2 == 1
     rows = resize_matrix(h, padded[0], real[0], target[0], align_corners, mask_logits.device, mask_logits.dtype)
     cols = resize_matrix(w, padded[1], real[1], target[1], align_corners, mask_logits.device, mask_logits.dtype)
-    mask_logits = mask_logits.contiguous()
     height = max(1, min(target[0], STRIP_ELEMENTS // (Q * target[1])))
     col_blocks = list(_blocks(cols))
     memory = mask_logits.new_empty(Q * height, target[1])
@@ -87,30 +87,43 @@ def collect_claims(mask_logits: Tensor, threshold: float, padded: Sequence[int],
     count = torch.zeros(Q, dtype=torch.long, device=mask_logits.device)
     total = mask_logits.new_zeros(Q)
     doubles, seconds, semantic = [], [], None if class_probs is None else torch.empty_like(winner)
+    mask_logits = mask_logits.contiguous()
+    low, high = mask_logits.aminmax()
+    one_shift = bool(high - low < SAFE_RANGE)
+    if one_shift:       # resizing only mixes logits, so one shift keeps every pixel's softmax in range
+        mask_logits = mask_logits - high
+    # With the marks of who claims a pixel, one product counts the claims and, where it is one, names its query.
+    ones_and_index = torch.stack([torch.ones(Q), torch.arange(Q)]).to(mask_logits)              # (2, Q)
+    marks = None
     for start, logits in _strips(mask_logits, padded, real, target):
-        top, query = logits.max(0)                                                              # (n,)
-        probs = logits.sub_(top).exp_()                                                         # (Q, n), top entry 1
-        norm = probs.sum(0)
-        best = 1 / norm
+        probs = (logits if one_shift else logits.sub_(logits.amax(0))).exp_()                   # (Q, n), not yet divided by
+        norm = probs.sum(0)                                                                     # (n,)
+        part = slice(start, start + len(norm))
         if semantic is not None:
-            semantic[start:start + len(best)] = (class_probs.t() @ probs).argmax(0)             # the norm changes no order
-        claimed = best > threshold
-        query = torch.where(claimed, query, -1)
-        winner[start:start + len(best)] = query
-        count += torch.bincount(query[claimed], minlength=Q)
-        total.index_add_(0, query[claimed], best[claimed])
-        # A second claim leaves the first at most 1 - threshold.
-        close = (claimed & (best < 1 - threshold)).nonzero().squeeze(1)
-        if len(close):
-            rest = probs[:, close].scatter_(0, query[close][None], 0) / norm[close]             # (Q, few)
-            other, place = (rest > threshold).nonzero(as_tuple=True)
-            doubles.append(close[place] + start)
-            seconds.append(other)
-            count += torch.bincount(other, minlength=Q)
-            total.index_add_(0, other, rest[other, place])
-    empty = winner.new_zeros(0)
-    return Claims(winner, torch.cat(doubles) if doubles else empty, torch.cat(seconds) if seconds else empty,
-                  count, total, semantic)
+            semantic[part] = (class_probs.t() @ probs).argmax(0)                                # the norm changes no order
+        marks = torch.empty_like(probs) if marks is None or marks.shape != probs.shape else marks
+        torch.gt(probs, threshold * norm, out=marks)
+        claims, index = ones_and_index @ marks                                                  # (n,), (n,)
+        single, several = (claims == 1).nonzero().squeeze(1), (claims > 1).nonzero().squeeze(1)
+        query, place = marks[:, several].nonzero(as_tuple=True)                                 # few, sorted by query
+        query, pixel = torch.cat([index[single].long(), query]), torch.cat([single, several[place]])
+        value = probs[query, pixel] / norm[pixel]
+        count += torch.bincount(query, minlength=Q)
+        total.index_add_(0, query, value)
+        winner[part] = _winners(query, pixel, value, len(norm))
+        other = winner[start + pixel] != query
+        doubles.append(pixel[other] + start)
+        seconds.append(query[other])
+    return Claims(winner, torch.cat(doubles), torch.cat(seconds), count, total, semantic)
+
+
+def _winners(query: Tensor, pixel: Tensor, value: Tensor, num_pixels: int) -> Tensor:
+    """Of claims (query, pixel, value), each (C,), the query of each pixel's largest, the lowest of equal ones; -1 = none."""
+    best = value.new_zeros(num_pixels).scatter_reduce_(0, pixel, value, 'amax')
+    top = value == best[pixel]
+    none = torch.iinfo(query.dtype).max
+    winner = query.new_full((num_pixels,), none).scatter_reduce_(0, pixel[top], query[top], 'amin')
+    return winner.masked_fill_(winner == none, -1)
 
 
 def panoptic_map(claims: Claims, class_probs: Tensor, things: Sequence[int], *, thing_threshold: float,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-BLOCK = 1024
+BLOCK = 512
 
 
 class _LogSumExp(torch.autograd.Function):
