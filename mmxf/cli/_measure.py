@@ -30,11 +30,14 @@ class Subject:
 
         from mmxf.apis.init_model import build_model
         from mmxf.apis.synthetic import open_at_size, synthetic_batch
+        from mmxf.engine.allocator import keep_freed_memory
 
         self.spec = spec
         self.device = torch.device(spec['device'])
         shape = tuple(spec['shape']) if spec.get('shape') else None
         cfg, self.shape = open_at_size(spec['config'], shape, spec.get('options'))
+        if self.device.type == 'cpu':
+            keep_freed_memory()     # as training and testing do
         self.model = build_model(cfg, seed=0).to(self.device)
         self.model.eval()
         self.batch = {}

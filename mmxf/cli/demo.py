@@ -75,8 +75,11 @@ def main(argv=None) -> int:
 
     from mmxf.apis import init_model
     from mmxf.config.overrides import parse_options
+    from mmxf.engine.allocator import keep_freed_memory
 
     device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    if device == 'cpu':
+        keep_freed_memory()
     model = init_model(
         args.config,
         args.checkpoint,

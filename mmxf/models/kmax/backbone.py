@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mmxf.layers.conv_norm import trunc_normal_
 from mmxf.layers.folding import can_fold, conv_norm
 from mmxf.layers.layer_norm import LayerNorm2d
+from mmxf.layers.recompute import recompute
 from mmxf.registry import MODELS
 
 
@@ -65,7 +66,8 @@ class KMaXResNet(ResNet):
         levels = [x] if self.out_stem else []
         for i, name in enumerate(self.res_layers):
             for j, block in enumerate(getattr(self, name)):
-                x = block(x, into=j > 0)
+                # At stride 4 maps are large and convolutions few: their inner tensors are made again in the backward pass.
+                x = recompute(block, block, x) if i == 0 and x.requires_grad else block(x, into=j > 0)
             if i in self.out_indices:
                 levels.append(x)
         return tuple(levels)
