@@ -1,5 +1,5 @@
-# Human3.6M, 2-D joints to 3-D: VideoPose3D's files (python tools/prepare_data.py h36m says what belongs where). A root config sets
-# num_frames, and keypoints = 'gt' for true 2-D joints.
+# Human3.6M, 2-D joints to 3-D: VideoPose3D's files (python tools/prepare_data.py h36m says what belongs where). A root config
+# sets num_frames, and keypoints = 'gt' for true 2-D joints.
 data_root = 'data/h36m/'
 num_frames = 243
 keypoints = 'cpn_ft_h36m_dbb'
