@@ -48,6 +48,9 @@ def run_session(run: Callable[[argparse.Namespace], Any], args: argparse.Namespa
     """
     try:
         run(args)
+        from mmxf.engine.distributed import leave_processes
+
+        leave_processes()
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)
         return 130

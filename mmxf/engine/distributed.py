@@ -36,3 +36,10 @@ def prepare_cpu_processes(cfg: Any, launcher: str) -> bool:
     if cfg.get('sync_bn') is not None:
         cfg['sync_bn'] = None
     return True
+
+
+def leave_processes() -> None:
+    """The last call of a run: all processes end together. One that exits while gloo still serves another is aborted."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()

@@ -144,6 +144,8 @@ for image_id in ([0, 2, 4], [1, 3])[dist.get_rank()]:
     metric.process({}, [t.sample(image_id)])
 results = metric.evaluate(5)
 (Path(sys.argv[2]) / f'rank{dist.get_rank()}.json').write_text(json.dumps(results))
+dist.barrier()
+dist.destroy_process_group()
 """
 
 

@@ -64,10 +64,11 @@ def test_losses_gradients_and_one_step(frames, batch):
     optimizer.step()
     steps = np.array([(parameters[ours[n]].detach() - before[ours[n]]).double().norm().item() for n in names])
     # AdamW's first step is the sign of the gradient, which noise decides where the gradient is nothing else: a bias of keys,
-    # which softmax cancels, and one before a batch norm.
+    # which softmax cancels, and one before a batch norm. Of these only the length is known: the learning rate an entry at most.
     noisy = np.array([name.endswith(('qkv.bias', 'gconv.bias')) for name in names])
     np.testing.assert_allclose(steps[~noisy], numbers['steps'][~noisy], rtol=2e-3)
-    np.testing.assert_allclose(steps[noisy], numbers['steps'][noisy], rtol=0.2)
+    sizes = np.array([parameters[ours[n]].numel() for n in names])
+    assert (steps[noisy] <= 8e-5 * np.sqrt(sizes[noisy]) * 1.1).all()
     state = revert(model.state_dict())
     for key in numbers.files:
         if key.startswith('buffer/'):
