@@ -13,8 +13,8 @@ for official checkpoints convert.py.
 Where we deviate from the official code, all without a change of the numbers it produces:
 
 - The cluster update is a segmented sum; in inference pixels are summed before their value convolution, which is linear.
-- Batch norms are folded into the convolutions before them in inference; on the CPU some 3x3 convolutions are then Winograd's, whose
-  rounding errors are 1e-5 of a map's largest value.
+- Batch norms are folded into the convolutions before them in inference; on the CPU some 3x3 convolutions are then
+  Winograd's, whose rounding errors are 1e-5 of a map's largest value.
 - In inference no auxiliary class logits, features or resized masks are made.
 - The auxiliary predictions' masks are resized inside the loss, one prediction at a time, with closed-form gradients, and their
   features are read at the sampled pixels alone; the auxiliary classifier is applied to sampled pixels alone.
