@@ -50,7 +50,7 @@ def run_session(run: Callable[[argparse.Namespace], Any], args: argparse.Namespa
         run(args)
         from mmxf.engine.distributed import leave_processes
 
-        leave_processes()
+        leave_processes(status=0)
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)
         return 130

@@ -1,7 +1,10 @@
 """Several processes on a machine without GPUs, which mmengine's own start does not allow."""
 from __future__ import annotations
 
+import atexit
+import logging
 import os
+import sys
 from typing import Any
 
 import torch
@@ -38,8 +41,21 @@ def prepare_cpu_processes(cfg: Any, launcher: str) -> bool:
     return True
 
 
-def leave_processes() -> None:
-    """The last call of a run: all processes end together. One that exits while gloo still serves another is aborted."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.barrier()
+def leave_processes(status: int | None = None) -> None:
+    """The last call of a run: all its processes end together. One that exits while gloo still serves another is aborted.
+
+    Args:
+        status: ends this process here with that exit status, after what ``atexit`` holds, where it is one of several.
+            The interpreter's own end would tear down gloo's threads, which now and then aborts a run that is done.
+    """
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return
+    torch.distributed.barrier()
+    if status is None:
         torch.distributed.destroy_process_group()
+        return
+    atexit._run_exitfuncs()
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
