@@ -1,6 +1,7 @@
 """Datasets that read official trees, their transforms, and the built-in MiniWorld."""
 
 from . import transforms
+from .depth import KITTIDepth, Matterport3D, MiniWorldDepth, NYUv2Depth, Panorama360D, Stanford2D3D
 from .human36m import Human36mLifting
 from .humaneva import HumanEvaLifting
 from .image_folder import ImageFolder, ObjectCrops
@@ -16,6 +17,12 @@ __all__ = [
     'Human36mLifting',
     'HumanEvaLifting',
     'ImageFolder',
+    'KITTIDepth',
+    'Matterport3D',
+    'MiniWorldDepth',
+    'NYUv2Depth',
+    'Panorama360D',
+    'Stanford2D3D',
     'MiniWorldPanoptic',
     'MpiInf3dhpLifting',
     'ObjectCrops',

@@ -8,6 +8,7 @@ import mmcv.transforms  # noqa: F401  registers mmcv's transforms
 from .classification import CropToBox, PackClassificationInputs, RandomResizedCrop
 from .color import SSDColorJitter
 from .copy_paste import PanopticCopyPaste
+from .depth import FlipWithDepth, LimitDepth, LoadDepth, PackDepthInputs, ResizeDepth, RollPanorama
 from .geometry import LargeScaleJitter, PadToSize, ResizeToFit
 from .panoptic import LoadPanopticSegments, PackPanopticInputs
 from .pose import JitterKeypoints, MirrorPose, PackPoseInputs
@@ -15,19 +16,25 @@ from .rand_augment import RandAugment
 from .semantic import SegmentsToClasses
 
 __all__ = [
-    'JitterKeypoints',
     'CropToBox',
+    'FlipWithDepth',
+    'JitterKeypoints',
     'LargeScaleJitter',
+    'LimitDepth',
+    'LoadDepth',
     'LoadPanopticSegments',
     'MirrorPose',
     'PackClassificationInputs',
+    'PackDepthInputs',
     'PackPanopticInputs',
     'PackPoseInputs',
     'PadToSize',
     'PanopticCopyPaste',
     'RandAugment',
     'RandomResizedCrop',
+    'ResizeDepth',
     'ResizeToFit',
+    'RollPanorama',
     'SSDColorJitter',
     'SegmentsToClasses',
 ]
