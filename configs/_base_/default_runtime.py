@@ -9,8 +9,10 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'))
 custom_hooks = [
     dict(type='ClassCountHook'),
+    dict(type='DataCheckHook'),
     dict(type='NonFiniteLossHook'),
     dict(type='ForecastHook'),
+    dict(type='PreemptionHook'),    # SIGTERM, SIGUSR1: save, and leave with status 75
 ]
 
 env_cfg = dict(

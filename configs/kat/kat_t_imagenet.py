@@ -35,6 +35,7 @@ custom_hooks = [
     dict(type='ClassCountHook'),
     dict(type='NonFiniteLossHook'),
     dict(type='ForecastHook'),
+    dict(type='PreemptionHook'),
     dict(type='EMAHook', ema_type='ExponentialMovingAverage', momentum=1e-4),    # decay 0.9999
 ]
 default_hooks = dict(

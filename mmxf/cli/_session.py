@@ -111,7 +111,9 @@ def open_session(args: argparse.Namespace) -> Any:
     from mmxf.config import load_config
     from mmxf.config.overrides import parse_options
     from mmxf.engine.checkpoint_io import install_safe_loading
+    from mmxf.engine.elastic import rejoin_processes, set_job_port
 
+    set_job_port(args.launcher)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     install_safe_loading(allow_pickle=args.allow_pickle)
     cfg = args.loaded_config = load_config(args.config, parse_options(args.cfg_options))
@@ -120,6 +122,7 @@ def open_session(args: argparse.Namespace) -> Any:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = os.path.join('work_dirs', Path(args.config).stem)
+    rejoin_processes(cfg, args.launcher)
     fit_to_machine(cfg)
     return cfg
 

@@ -47,12 +47,27 @@ def run(args: argparse.Namespace) -> Any:
 
     cfg = open_session(args)
     apply_arguments(cfg, args)
+    from mmxf.engine.elastic import resume_after_restart
+
     from ._banner import BannerHook
 
+    decision = None if args.resume else resume_after_restart(cfg)
     runner = build_runner(cfg)
+    if decision is not None:
+        runner.logger.warning(decision)
+    add_missing_hooks(runner)
     runner.register_hook(BannerHook())
     runner.train()
     return runner
+
+
+def add_missing_hooks(runner: Any) -> None:
+    """What every run should have, also one whose config comes from elsewhere."""
+    from mmxf.engine.hooks import PreemptionHook
+
+    for kind in (PreemptionHook,):
+        if not any(isinstance(hook, kind) for hook in runner.hooks):
+            runner.register_hook(kind())
 
 
 def apply_arguments(cfg: Any, args: argparse.Namespace) -> None:

@@ -99,7 +99,7 @@ class ToyMetric(BaseMetric):
 
 def config(work_dir, loop='iter', length=12, interval=2, workers=0, persistent=False, accumulate=1, batch=4, val=0,
            ema=False, resume=False, launcher='none', seed=0, data=None, model=None, hook=None, max_bad_samples=None,
-           sampler=None, load_from=None, delay=0.):
+           sampler=None, load_from=None, delay=0., hooks=(), val_cfg=None, optim=None):
     by_epoch = loop == 'epoch'
     train = {'type': 'ExactEpochBasedTrainLoop' if by_epoch else 'ExactIterBasedTrainLoop',
              'max_epochs' if by_epoch else 'max_iters': length, 'val_interval': val or 10 ** 6,
@@ -123,12 +123,15 @@ def config(work_dir, loop='iter', length=12, interval=2, workers=0, persistent=F
                            **(hook or {})},
             'logger': {'type': 'LoggerHook', 'interval': 10}},
         'custom_hooks': [{'type': 'NonFiniteLossHook'}, {'type': 'ClassCountHook'},
-                         {'type': 'ForecastHook', 'after_iters': 4}],
+                         {'type': 'ForecastHook', 'after_iters': 4}, {'type': 'PreemptionHook'}],
     }
+    for extra in hooks:  # one of a type that is there takes its place
+        cfg['custom_hooks'] = [*(old for old in cfg['custom_hooks'] if old['type'] != extra['type']), extra]
+    cfg['optim_wrapper'].update(optim or {})
     if ema:
         cfg['custom_hooks'].append({'type': 'EMAHook', 'momentum': 0.1})
     if val:
-        cfg.update(val_cfg={'type': 'ValLoop'}, val_evaluator={'type': 'ToyMetric'}, val_dataloader={
+        cfg.update(val_cfg=val_cfg or {'type': 'ValLoop'}, val_evaluator={'type': 'ToyMetric'}, val_dataloader={
             'batch_size': 4, 'num_workers': 0, 'sampler': {'type': 'DefaultSampler', 'shuffle': False},
             'dataset': {'type': 'ToyData', 'test_mode': True, 'length': 8}})
     if by_epoch:
@@ -146,6 +149,8 @@ def train(**kwargs):
     losses = {}
 
     class Record(mmxf.engine.hooks.NonFiniteLossHook.__mro__[1]):
+        priority = 'LOWEST'  # "started": signals are listened to by then
+
         def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
             losses[runner.iter] = [float(v) for v in outputs.values()]
 

@@ -123,6 +123,26 @@ class AtomicCheckpointHook(CheckpointHook):
         if self._state_to_save is not None:
             checkpoint[_STATE] = self._state_to_save
 
+    def save_now(self, runner, iteration: int) -> str | None:
+        """Save what the run is after ``iteration`` iterations, out of turn. All ranks come here together.
+
+        Returns:
+            the last good checkpoint: this one, or where it could not be written (which is logged) the one before.
+        """
+        meta = dict(epoch=runner.epoch, iter=iteration)
+        if not self.by_epoch:
+            if osp.basename(str(self.last_ckpt)) != self.filename_tmpl.format(iteration):
+                self._save_checkpoint_with_step(runner, iteration, meta)
+            return self.last_ckpt
+        # In the middle of an epoch: no part of the numbered series, one file that the next one replaces.
+        template, keep, by_epoch = self.filename_tmpl, self.max_keep_ckpts, self.by_epoch
+        self.filename_tmpl, self.max_keep_ckpts, self.by_epoch = 'preempted.pth', -1, False
+        try:
+            self._save_checkpoint_with_step(runner, iteration, meta)
+        finally:
+            self.filename_tmpl, self.max_keep_ckpts, self.by_epoch = template, keep, by_epoch
+        return self.last_ckpt
+
     def _save_checkpoint_with_step(self, runner, step: int, meta: dict) -> None:
         """Save, point to it, then delete what is outdated. All ranks come here together."""
         loop = runner.train_loop

@@ -1,0 +1,45 @@
+"""Data workers that outlive a signal meant for the run.
+
+slurm sends its signals to every process of a job step. A worker that dies of one takes the training down with it before it has
+saved.
+"""
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Sequence
+
+from torch.utils.data import DataLoader
+
+
+def shield_workers(dataloader: DataLoader, signals: Sequence[int]) -> None:
+    """Let the workers that ``dataloader`` starts from now on ignore ``signals``, except from the process that started them.
+
+    That one ends slow workers by SIGTERM.
+    """
+    if not isinstance(dataloader, DataLoader) or dataloader.num_workers == 0 or not hasattr(signal, 'sigwaitinfo'):
+        return
+    if not isinstance(dataloader.worker_init_fn, _Shielded):
+        dataloader.worker_init_fn = _Shielded(dataloader.worker_init_fn, tuple(int(number) for number in signals))
+
+
+class _Shielded:
+    """worker_init_fn, and then the shield."""
+
+    def __init__(self, init: Callable | None, signals: tuple[int, ...]) -> None:
+        self.init, self.signals = init, signals
+
+    def __call__(self, worker: int) -> None:
+        if self.init is not None:
+            self.init(worker)
+        # Blocked in this and all later threads, taken by one that can see who sent them.
+        signal.pthread_sigmask(signal.SIG_BLOCK, self.signals)
+        threading.Thread(target=_take, args=(self.signals, multiprocessing.parent_process().pid), daemon=True).start()
+
+
+def _take(signals: tuple[int, ...], parent: int) -> None:
+    while True:
+        if signal.sigwaitinfo(signals).si_pid == parent:
+            os._exit(0)

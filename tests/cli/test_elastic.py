@@ -1,0 +1,87 @@
+"""torchrun starts a run anew after a process of it was killed: it resumes, and does not hang. And ports of jobs."""
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmxf.engine.elastic import resume_after_restart, set_job_port
+
+ROOT = Path(__file__).parents[2]
+DATA = ROOT / 'tests' / 'config' / 'data'
+HOOK = f'''
+import os, signal
+from mmengine.hooks import Hook
+from mmxf.registry import HOOKS
+
+@HOOKS.register_module()
+class DieOnce(Hook):
+    """Rank 1 of the first attempt is killed in its third iteration."""
+
+    def before_train(self, runner):
+        print('attempt', os.environ['TORCHELASTIC_RESTART_COUNT'], 'from iteration', runner.iter, flush=True)
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if os.environ['TORCHELASTIC_RESTART_COUNT'] == '0' and os.environ['RANK'] == '1' and runner.iter == 2:
+            os.kill(os.getpid(), {int(signal.SIGKILL)})
+'''
+
+
+@pytest.mark.slow
+def test_a_killed_worker_leads_to_a_resumed_run(tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip('with a GPU, processes train on GPUs')
+    (tmp_path / 'die_once.py').write_text(HOOK)
+    config = tmp_path / 'toy_run.py'
+    config.write_text(f"_base_ = [{str(DATA / 'toy.py')!r}]\n"
+                      "custom_imports = dict(imports=['toy_parts', 'die_once'])\ncustom_hooks = [dict(type='DieOnce')]\n"
+                      "train_cfg = dict(type='ExactIterBasedTrainLoop', max_iters=4)\n"
+                      "default_hooks = dict(checkpoint=dict(type='AtomicCheckpointHook', interval=1))\n")
+    done = subprocess.run(
+        ['bash', str(ROOT / 'tools/dist_train.sh'), str(config), '2', '--no-validate'], cwd=tmp_path, text=True,
+        capture_output=True,
+        env={**os.environ, 'PYTHONPATH': f'{ROOT}:{DATA}:{tmp_path}', 'OMP_NUM_THREADS': '1', 'MAX_RESTARTS': '1',
+             'PATH': f'{Path(sys.executable).parent}:{os.environ["PATH"]}'})
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    assert 'attempt 0 from iteration 0' in said and 'attempt 1 from iteration 2' in said, said
+    assert 'Attempt 2 of torchrun: resuming from iter_2.pth' in said
+    assert (tmp_path / 'work_dirs' / 'toy_run' / 'iter_4.pth').is_file()
+
+
+def test_only_what_this_run_saved_is_resumed(tmp_path, monkeypatch):
+    def attempt(number: int) -> tuple[str | None, dict]:
+        monkeypatch.setenv('TORCHELASTIC_RESTART_COUNT', str(number))
+        cfg = dict(work_dir=str(tmp_path), resume=False, load_from='weights.pth')
+        return resume_after_restart(cfg), cfg
+
+    monkeypatch.setenv('TORCHELASTIC_MAX_RESTARTS', '3')
+    pointer = tmp_path / 'last_checkpoint'
+    pointer.write_text(str(tmp_path / 'iter_9.pth'))
+    os.utime(pointer, (1, 1))  # of an earlier run in the same folder
+    assert attempt(0)[0] is None
+    said, cfg = attempt(1)
+    assert 'nothing saved yet' in said and cfg['load_from'] == 'weights.pth' and not cfg['resume']
+    pointer.write_text(str(tmp_path / 'iter_3.pth'))
+    said, cfg = attempt(2)
+    assert said == 'Attempt 3 of torchrun: resuming from iter_3.pth' and cfg['resume'] and cfg['load_from'] is None
+    monkeypatch.delenv('TORCHELASTIC_RESTART_COUNT')
+    assert resume_after_restart(cfg) is None
+
+
+def test_jobs_have_ports_of_their_own(monkeypatch):
+    monkeypatch.delenv('MASTER_PORT', raising=False)
+    ports = []
+    for job, step in (('1001', '0'), ('1001', '1'), ('1002', '0'), ('1001', '0')):
+        monkeypatch.setenv('SLURM_JOB_ID', job)
+        monkeypatch.setenv('SLURM_STEP_ID', step)
+        ports.append(set_job_port('slurm'))
+        assert os.environ['MASTER_PORT'] == str(ports[-1])
+        assert set_job_port('slurm') is None, 'one that is set stays'
+        monkeypatch.delenv('MASTER_PORT')
+    assert len(set(ports)) == 3 and ports[0] == ports[3], 'all processes of a job find the same'
+    assert all(20000 <= port < 32768 for port in ports)
+    assert set_job_port('none') is None

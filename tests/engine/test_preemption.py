@@ -1,0 +1,131 @@
+"""Signals: the run saves within the step, on all ranks, leaves with status 75, and ends as if it had not been stopped."""
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmxf.engine.hooks import PREEMPTED_STATUS, Preempted
+
+
+def wait_for(path: Path, runs) -> None:
+    while not path.exists():
+        assert all(run.process.is_alive() for run in runs), [run.output for run in runs]
+        time.sleep(0.01)
+
+
+def children(pid: int) -> list[int]:
+    """Processes that ``pid`` has started."""
+    found = []
+    for entry in Path('/proc').glob('[0-9]*/stat'):
+        try:
+            after_name = entry.read_text().rpartition(')')[2].split()
+        except OSError:
+            continue
+        if int(after_name[1]) == pid:
+            found.append(int(entry.parent.name))
+    return found
+
+
+def same(a: Path, b: Path) -> None:
+    one, two = torch.load(a / 'final.pth'), torch.load(b / 'final.pth')
+    assert one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
+
+
+def step_of(folder: Path) -> int:
+    return int((folder / 'last_checkpoint').read_text().rpartition('_')[2].split('.')[0])
+
+
+def test_signal_to_one_rank_stops_both_and_nothing_is_lost(start_two, tmp_path):
+    """SIGUSR1 as slurm sends it: to a rank and its data workers."""
+    kwargs = dict(length=14, interval=1000, workers=1, persistent=True, accumulate=2)
+    whole = start_two(work_dir=str(tmp_path / 'whole'), **kwargs)
+    told = start_two(work_dir=str(tmp_path / 'told'), delay=0.1, **kwargs)
+    wait_for(tmp_path / 'told' / 'started', told)
+    time.sleep(0.4)
+    workers = children(told[1].process.pid)
+    assert workers
+    for pid in [*workers, told[1].process.pid]:
+        os.kill(pid, signal.SIGUSR1)
+    assert [run.finish() for run in told] == [PREEMPTED_STATUS] * 2, [run.output for run in told]
+    mark = json.loads((tmp_path / 'told' / 'preempted.json').read_text())
+    assert mark['signal'] == 'SIGUSR1' and 0 < mark['iteration'] == step_of(tmp_path / 'told') < 14
+    again = start_two(work_dir=str(tmp_path / 'told'), resume=True, **kwargs)
+    for run in [*again, *whole]:
+        assert run.finish() == 0, run.output
+    assert not (tmp_path / 'told' / 'preempted.json').exists()
+    same(tmp_path / 'whole', tmp_path / 'told')
+
+
+def test_data_workers_outlive_signals(start, tmp_path):
+    run = start(work_dir=str(tmp_path), length=12, workers=2, persistent=True, delay=0.1)
+    wait_for(tmp_path / 'started', [run])
+    time.sleep(0.3)
+    workers = children(run.process.pid)
+    assert len(workers) == 2
+    for pid in workers:
+        os.kill(pid, signal.SIGTERM)
+        os.kill(pid, signal.SIGUSR1)
+    begin = time.monotonic()
+    assert run.finish() == 0, run.output
+    assert time.monotonic() - begin < 60, 'and end when their own process wants it'
+
+
+@pytest.mark.parametrize('name, kwargs', [('epoch', dict(loop='epoch', length=3, interval=1, val=1)),
+                                          ('keep', dict(length=12, interval=5, hook=dict(max_keep_ckpts=1)))])
+@pytest.mark.parametrize('moment', [4, 6, 12])
+def test_any_moment_of_the_schedule(name, kwargs, moment, toy, tmp_path, monkeypatch):
+    """In the middle of an epoch (6 iterations each) and at its end; the signal comes in the forward pass."""
+    folder = tmp_path / 'told'
+    toy.train(work_dir=str(tmp_path / 'whole'), **kwargs)
+    forward, calls = toy.ToyModel.forward, []
+
+    def signalled(self, inputs, data_samples=None, mode='tensor'):
+        if mode == 'loss':
+            calls.append(mode)
+            if len(calls) == moment:
+                os.kill(os.getpid(), signal.SIGTERM)
+        return forward(self, inputs, data_samples, mode)
+
+    monkeypatch.setattr(toy.ToyModel, 'forward', signalled)
+    with pytest.raises(Preempted) as stopped:
+        toy.train(work_dir=str(folder), **kwargs)
+    assert stopped.value.code == PREEMPTED_STATUS
+    assert json.loads((folder / 'preempted.json').read_text())['iteration'] == moment
+    monkeypatch.undo()
+    toy.train(work_dir=str(folder), resume=True, **kwargs)
+    same(tmp_path / 'whole', folder)
+    if name == 'keep':
+        assert len(list(folder.glob('iter_*.pth'))) <= 2, 'what it saved counts as the others do'
+
+
+def test_signal_during_validation(toy, tmp_path, monkeypatch):
+    kwargs = dict(length=6, interval=100, val=3)
+    toy.train(work_dir=str(tmp_path / 'whole'), **kwargs)
+    process, compute, done = toy.ToyMetric.process, toy.ToyMetric.compute_metrics, []
+
+    def signalled(self, data_batch, data_samples):
+        if not done:
+            os.kill(os.getpid(), signal.SIGUSR1)
+        process(self, data_batch, data_samples)
+
+    monkeypatch.setattr(toy.ToyMetric, 'process', signalled)
+    monkeypatch.setattr(toy.ToyMetric, 'compute_metrics', lambda self, results: done.append(1) or compute(self, results))
+    with pytest.raises(Preempted):
+        toy.train(work_dir=str(tmp_path / 'told'), **kwargs)
+    assert not done and step_of(tmp_path / 'told') == 3
+    done.append(0)
+    toy.train(work_dir=str(tmp_path / 'told'), resume=True, **kwargs)
+    assert len(done) == 3, 'the validation that was left is made up for, then the one at the end'
+    same(tmp_path / 'whole', tmp_path / 'told')
+
+
+def test_handlers_are_put_back(toy, tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    toy.train(work_dir=str(tmp_path), length=2)
+    assert signal.getsignal(signal.SIGTERM) is before
+    with pytest.raises(ValueError, match="no signals \\['SIGUSR9'\\]"):
+        toy.train(work_dir=str(tmp_path), length=2, hooks=[dict(type='PreemptionHook', signals=['SIGUSR9'])])
