@@ -41,22 +41,6 @@ def has_display() -> bool:
     )
 
 
-def build_dataset(cfg, split: str):
-    """The config's data set of a split, built in its scope."""
-    from mmengine.registry import DATASETS, DefaultScope
-
-    import mmxf.registry  # noqa: F401  (makes our scope known to mmengine's registries)
-    from mmxf.config import UserError
-
-    loader = cfg.get(f'{split}_dataloader')
-    if not loader:
-        raise UserError(f'{cfg.filename} has no {split}_dataloader')
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmxf')):
-        dataset = DATASETS.build(loader.dataset)
-        getattr(dataset, 'full_init', lambda: None)()
-    return dataset
-
-
 def draw_sample(sample: dict, meta: dict):
     """RGB sheet of one packed sample: picture, and its targets over it where it has any."""
     from mmxf.visualization import panoptic_sheet, sample_panoptic
@@ -83,6 +67,7 @@ def main(argv=None) -> int:
     import torch
 
     from mmxf.apis import dataset_meta, open_config
+    from mmxf.apis.datasets import build_dataset
     from mmxf.config import UserError
     from mmxf.config.overrides import parse_options
     from mmxf.visualization import write_image

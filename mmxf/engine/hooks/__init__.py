@@ -7,5 +7,6 @@ from .non_finite_loss_hook import NonFiniteLossError, NonFiniteLossHook
 from .preemption_hook import PREEMPTED_STATUS, Preempted, PreemptionHook
 from .visualization_hook import PanopticVisualizationHook
 
-__all__ = ['AtomicCheckpointHook', 'ClassCountError', 'ClassCountHook', 'DataCheckError', 'DataCheckHook', 'ForecastHook', 'NonFiniteLossError',
-           'NonFiniteLossHook', 'PREEMPTED_STATUS', 'PanopticVisualizationHook', 'Preempted', 'PreemptionHook']
+__all__ = ['AtomicCheckpointHook', 'ClassCountError', 'ClassCountHook', 'DataCheckError', 'DataCheckHook', 'ForecastHook',
+           'NonFiniteLossError', 'NonFiniteLossHook', 'PREEMPTED_STATUS', 'PanopticVisualizationHook', 'Preempted',
+           'PreemptionHook']

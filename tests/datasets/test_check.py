@@ -1,0 +1,233 @@
+"""The dataset check finds what it promises, names the files, and passes sound data."""
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import mmxf  # noqa: F401
+from mmxf.cli.check_dataset import main
+from mmxf.datasets.check import Report, check_dataset
+from mmxf.datasets.check.classes import check_heads, check_stored_names
+from mmxf.datasets.check.run import spread
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope='module')
+def rendered(tmp_path_factory) -> Path:
+    from mmxf.cli.make_miniworld import main as make
+
+    root = tmp_path_factory.mktemp('world')
+    assert not make(['--root', str(root), '--train', '4', '--val', '2', '--size', '64', '64', '--workers', '1'])
+    return root
+
+
+@pytest.fixture
+def world(rendered, tmp_path) -> Path:
+    return Path(shutil.copytree(rendered, tmp_path / 'world'))
+
+
+def check(world: Path, config: str, *more: str) -> int:
+    return main([str(ROOT / 'configs' / config), '--out-dir', str(world.parent / 'sheets'), '--json',
+                 str(world.parent / 'report.json'), *more, '--cfg-options', f'data_root={world}/'])
+
+
+def problems(world: Path, split: int = 0) -> dict[str, dict]:
+    return {p['kind']: p for p in json.loads((world.parent / 'report.json').read_text())[split]['problems']}
+
+
+@pytest.mark.parametrize('config', ['kmax/kmax_r18_mini.py', 'kat/kat_detection_mini.py', 'kat/kat_t_mini.py',
+                                    'kat/kat_segmentation_mini.py'])
+def test_sound_data_passes_with_statistics_and_a_sheet(world, config, capsys):
+    assert check(world, config) == 0
+    said = capsys.readouterr().out
+    assert 'nothing must be mended' in said and 'samples looked at in' in said and ' s in all' in said
+    report, _ = json.loads((world.parent / 'report.json').read_text())
+    assert report['classes']['person'] and not report['problems']
+    sheet = cv2.imread(str(world.parent / 'sheets/train.png'))
+    assert sheet is not None and sheet.shape[1] > 640
+
+
+def test_statistics_are_those_of_the_annotation_file(world):
+    assert check(world, 'kat/kat_detection_mini.py', '--split', 'val') == 0
+    content = json.loads((world / 'annotations/instances_val.json').read_text())
+    names = {c['id']: c['name'] for c in content['categories']}
+    counts: dict = {}
+    for annotation in content['annotations']:
+        counts[names[annotation['category_id']]] = counts.get(names[annotation['category_id']], 0) + 1
+    report, = json.loads((world.parent / 'report.json').read_text())
+    assert {name: row['objects'] for name, row in report['classes'].items() if row['objects']} == counts
+
+
+def test_sample_bounds_what_is_opened(world):
+    assert check(world, 'kmax/kmax_r18_mini.py', '--sample', '2') == 0
+    report = json.loads((world.parent / 'report.json').read_text())[0]
+    assert (report['looked_at'], report['total']) == (2, 4)
+    assert spread(10, 3) == [0, 4, 9] and spread(3, None) == [0, 1, 2]
+
+
+def test_files_that_are_gone_or_broken_are_named(world):
+    images = sorted((world / 'train').iterdir())
+    images[0].unlink()
+    images[1].write_bytes(images[1].read_bytes()[:400])
+    assert check(world, 'kmax/kmax_r18_mini.py') == 1
+    found = problems(world)
+    assert found['files that are not there']['places'] == [[str(images[0]), 'image']]
+    assert found['images that cannot be read']['places'][0][0] == str(images[1])
+
+
+def test_panoptic_ids_and_colours(world):
+    first, second, third = sorted((world / 'panoptic_train').iterdir())[:3]
+    png = cv2.imread(str(first))
+    png[:8, :8] = (1, 2, 3)
+    cv2.imwrite(str(first), png)
+    cv2.imwrite(str(second), cv2.imread(str(second))[..., ::-1])                # red and blue swapped
+    cv2.imwrite(str(third), cv2.imread(str(third))[..., 0])                     # grey
+    assert check(world, 'kmax/kmax_r18_mini.py') == 1
+    found = problems(world)
+    unknown = dict(found['ids in PNGs that the JSON does not list: their pixels become void']['places'])
+    assert f'{3 + 256 * 2 + 65536 * 1} with 64 pixels' in unknown[str(first)]
+    assert 'red and blue swapped' in unknown[str(second)]
+    assert found['panoptic PNGs that are no RGB pictures of 8 bits']['places'][0][0] == str(third)
+
+
+def change(path: Path, edit) -> None:
+    content = json.loads(path.read_text())
+    edit(content)
+    path.write_text(json.dumps(content))
+
+
+def test_boxes_and_category_names(world, capsys):
+
+    def edit(content):
+        content['annotations'][0]['bbox'] = [5, 5, 0, 9]
+        content['annotations'][1]['bbox'] = [500, 5, 10, 10]
+        content['annotations'][2]['category_id'] = 77
+        content['annotations'][3]['image_id'] = 991
+        next(c for c in content['categories'] if c['name'] == 'person')['name'] = 'Person'
+
+    change(world / 'annotations/instances_train.json', edit)
+    assert check(world, 'kat/kat_detection_mini.py', '--split', 'train') == 1
+    found = problems(world)
+    for kind, words in {'boxes without area': 'x 5 to 5', 'boxes outside of their image': '500', 'annotations of categories that '
+                        'the file does not list': '77', 'annotations of images that the file does not list': '991',
+                        'classes that the annotation file does not have: their objects are left out without a word':
+                        "'person', the file has 'Person'"}.items():
+        assert any(words in ' '.join(place) for place in found[kind]['places']), found
+    assert 'set metainfo=dict(classes=(...))' in capsys.readouterr().out
+
+
+class Maps:
+    """A data set of mmsegmentation's kind."""
+
+    ann_file = ''
+
+    def __init__(self, folder: Path, maps: list[np.ndarray], classes: int, **info) -> None:
+        self.metainfo = dict(classes=tuple(f'c{i}' for i in range(classes)))
+        self.infos = []
+        for i, labels in enumerate(maps):
+            cv2.imwrite(str(folder / f'{i}.jpg'), np.full((16, 16, 3), 90, np.uint8))
+            cv2.imwrite(str(folder / f'{i}.png'), labels)
+            self.infos.append(dict(img_path=str(folder / f'{i}.jpg'), seg_map_path=str(folder / f'{i}.png'), **info))
+
+    def __len__(self) -> int:
+        return len(self.infos)
+
+    def get_data_info(self, index: int) -> dict:
+        return self.infos[index]
+
+
+def labels(*values: int) -> np.ndarray:
+    return np.resize(np.array(values, np.uint8), (16, 16))
+
+
+def test_label_maps(tmp_path):
+    color = np.random.default_rng(0).integers(0, 255, (16, 16, 3), dtype=np.uint8)
+    maps = [labels(0, 1, 255), labels(0, 255), labels(0, 7), color, labels(255), labels(1)[:8]]
+    report, _ = check_dataset(Maps(tmp_path, maps, 3), 'train')
+    place = {kind: [Path(p).name for p, _ in problem.places] for kind, problem in report.problems.items()}
+    assert place == {
+        'masks of 0 and 255': ['1.png'], 'labels that are no class': ['2.png'], 'label maps that are colour pictures': ['3.png'],
+        'images without objects': ['4.jpg'], 'label maps of another size than the image': ['5.png']}
+    assert report.numbers['pixels'][0] > 0 and 'ignored' in report.facts
+
+
+def test_zero_as_background_is_told_from_a_class(tmp_path):
+    report, _ = check_dataset(Maps(tmp_path, [labels(0, 1, 2, 3)], 3), 'train')
+    assert 'reduce_zero_label=True' in report.problems['labels that are no class'].cure
+    (tmp_path / 'more').mkdir()
+    report, _ = check_dataset(Maps(tmp_path / 'more', [labels(0, 1, 2, 3)], 3, reduce_zero_label=True), 'train')
+    assert not report.problems and report.numbers['pixels'] == {0: 64, 1: 64, 2: 64}
+
+
+class Depths(Maps):
+    def __init__(self, folder: Path, maps: list[np.ndarray], **info) -> None:
+        super().__init__(folder, maps, 0)
+        for entry in self.infos:
+            entry['depth_path'] = entry.pop('seg_map_path')
+            entry.update(info)
+
+
+def test_depth_scale_and_range(tmp_path):
+    metres = np.random.default_rng(0).uniform(1, 5, (16, 16))
+    millimetres = (metres * 1000).astype(np.uint16)
+    good, _ = check_dataset(Depths(tmp_path, [millimetres], depth_scale=1000.0, depth_range=(0.1, 10.0)), 'train')
+    assert not good.problems and 'median' in good.facts['depth']
+    bad, _ = check_dataset(Depths(tmp_path, [millimetres, millimetres * 0], depth_scale=1.0, depth_range=(0.1, 10.0)), 'train')
+    assert 'depth_scale' in bad.problems['depth whose median lies outside of depth_range'].cure
+    assert 'knows no depth' in bad.problems['images that cannot be read'].places[0][1]
+
+
+class People:
+    ann_file = ''
+
+    def __init__(self, scale: float, joints: int = 17) -> None:
+        from mmxf.datasets.pose_metainfo import H36M_METAINFO
+
+        self.metainfo = H36M_METAINFO
+        rng = np.random.default_rng(0)
+        self.poses = np.tile(rng.uniform(-0.3, 0.3, (1, joints, 3)), (12, 1, 1)) * scale
+        self.points = rng.uniform(-1, 1, (12, joints, 2))
+
+    def __len__(self) -> int:
+        return 1
+
+    def get_data_info(self, index: int) -> dict:
+        return dict(keypoints_2d=self.points, keypoints_3d=self.poses, file_name='S1 Walking cam0')
+
+
+def test_poses_in_millimetres_and_joints_too_few():
+    assert not check_dataset(People(1.0), 'train')[0].problems
+    report, shown = check_dataset(People(1000.0), 'train', pictures=1)
+    assert 'divide millimetres by 1000' in report.problems['3-D joints that are not in metres'].cure
+    assert shown[0][0] == 'pose'
+    report, _ = check_dataset(People(1.0, joints=16), 'train')
+    assert report.problems['keypoints of another number than the skeleton has'].places == [('S1 Walking cam0', '16 of 17')]
+
+
+def test_heads_and_checkpoints_with_other_classes():
+    report = Report('train', ('a', 'b'))
+    model = dict(head=dict(num_classes=80), rpn_head=dict(num_classes=1), roi=[dict(num_classes=2)])
+    check_heads(report, model, 2)
+    assert [p for problem in report.problems.values() for p in problem.places] == [
+        ('model.head.num_classes', '80, the data set has 2')]
+    check_stored_names(report, 'x.pth', ('b', 'a'), report.classes)
+    assert report.problems['a checkpoint whose classes have other names, or another order'].error
+
+
+def test_the_run_stops_before_its_first_iteration(world, tmp_path, capsys):
+    """And warns only of a few images that cannot be read, past which it would train."""
+    from mmxf.cli.train import main as train
+
+    for path in sorted((world / 'panoptic_train').iterdir()):
+        cv2.imwrite(str(path), cv2.imread(str(path))[..., ::-1])
+    assert train([str(ROOT / 'configs/kmax/kmax_r18_mini.py'), '--work-dir', str(tmp_path / 'run'), '--cfg-options',
+                  f'data_root={world}/', 'train_cfg.max_iters=2', 'train_dataloader.num_workers=0',
+                  'train_dataloader.persistent_workers=False', 'val_dataloader.num_workers=0',
+                  'val_dataloader.persistent_workers=False']) == 1
+    said = capsys.readouterr()
+    assert 'red and blue swapped' in said.err and 'panoptic_train/000000000001.png' in said.err
+    assert 'Iter(train)' not in said.out
