@@ -49,7 +49,7 @@ def rational(x: Tensor, numerator: Tensor, denominator: Tensor, channel_dim: int
     if torch.compiler.is_compiling():
         if x.is_cuda:
             return _forward(x, numerator.contiguous(), denominator.contiguous(), inner)
-        return rational_torch.formula(x, numerator, denominator, inner)
+        return rational_torch.Fused.apply(x, numerator, denominator, inner)
     return _Rational.apply(x, numerator.contiguous(), denominator.contiguous(), inner)
 
 
@@ -94,22 +94,25 @@ def _path(x: Tensor) -> ModuleType:
 class _Rational(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, numerator: Tensor, denominator: Tensor, inner: int) -> Tensor:
-        ctx.save_for_backward(x, numerator, denominator)
         ctx.inner = inner
-        return _path(x).forward(x, numerator, denominator, inner)
+        y = _path(x).forward(x, numerator, denominator, inner)
+        # The kernels compute the result again: reading it would cost more.
+        ctx.save_for_backward(x, numerator, denominator, *(() if x.is_cuda else (y,)))
+        return y
 
     @staticmethod
     def backward(ctx, grad: Tensor):
+        x, numerator, denominator, *y = ctx.saved_tensors
         wanted = ctx.needs_input_grad[1] or ctx.needs_input_grad[2]
-        return *_Gradients.apply(*ctx.saved_tensors, grad, ctx.inner, wanted), None
+        return *_Gradients.apply(x, numerator, denominator, grad, ctx.inner, wanted, *y), None
 
 
 class _Gradients(torch.autograd.Function):
     """The backward pass as a step of its own, so that differentiating it is noticed."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, numerator: Tensor, denominator: Tensor, grad: Tensor, inner: int, wanted: bool):
-        return _path(x).backward(x, grad.contiguous(), numerator, denominator, inner, wanted)
+    def forward(ctx, x: Tensor, numerator: Tensor, denominator: Tensor, grad: Tensor, inner: int, wanted: bool, *y: Tensor):
+        return _path(x).backward(x, grad.contiguous(), numerator, denominator, inner, wanted, *y)
 
     @staticmethod
     def backward(ctx, *grads):

@@ -1,47 +1,24 @@
-"""The group-wise rational function in plain torch: closed-form gradients, worked off in blocks that stay in the cache.
+"""The group-wise rational function in plain torch: closed-form gradients, worked off block by block with buffers used again.
 
-A tensor is seen as (outer, groups, inner), contiguous. Temporaries are some blocks, whatever the size of the tensor.
+A tensor is seen as (outer, groups, inner), contiguous. Temporaries are a few blocks, whatever the size of the tensor. `Fused` is
+the same for compilers, which see all of it as one expression.
 """
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-# Elements of a block: 65,536 a thread, so that every operation is worth its start and all blocks stay in the caches.
-BLOCK = 65536
-
-
-def formula(x: Tensor, numerator: Tensor, denominator: Tensor, inner: int) -> Tensor:
-    """The function as one expression that autograd differentiates: what compilers fuse by themselves.
-
-    Args: see `forward`. Gradients follow the same conventions: the sign of 0 is +1.
-    """
-    kind = torch.promote_types(x.dtype, torch.float32)
-    shape = (-1, len(numerator) * inner) if inner <= 1024 else (-1, len(numerator), inner)
-    wide = x.reshape(shape).to(kind)
-    size = torch.where(wide < 0, -wide, wide)
-    a, b = numerator, torch.where(denominator < 0, -denominator, denominator)
-
-    def spread(values: Tensor) -> Tensor:
-        values = values.to(kind).t().unsqueeze(-1)                                 # (M + 1, G, 1)
-        # One coefficient a channel makes sums over rows of the gradients' sums, which compilers vectorise.
-        return values.expand(-1, -1, inner).flatten(1) if inner <= 1024 else values
-
-    a, b = spread(a), spread(b)
-    p = a[-1]
-    for k in range(len(a) - 2, -1, -1):
-        p = p * wide + a[k]
-    q = b[-1]
-    for k in range(len(b) - 2, -1, -1):
-        q = q * size + b[k]
-    return (p / (q * size + 1)).to(x.dtype).reshape(x.shape)
+# Elements of a block for each thread: large enough that starting two threads some fifty times does not count.
+BLOCK = 131072
+# Runs of a group up to this get one coefficient for each channel: inner loops would be short otherwise.
+SHORT = 1024
 
 
 class _Coefficients:
     """Numerator and absolute denominator, and their derivatives, in the shape that blocks are broadcast against."""
 
     def __init__(self, numerator: Tensor, denominator: Tensor, inner: int, kind: torch.dtype) -> None:
-        self.rows = inner <= 1024      # short runs: one coefficient a channel, else inner loops would be short
+        self.rows = inner <= SHORT
         size = denominator.abs()
         m, n = numerator.shape[1], denominator.shape[1]
         self.a, self.b = self._spread(numerator, inner, kind), self._spread(size, inner, kind)
@@ -55,15 +32,22 @@ class _Coefficients:
 
 
 def _blocks(shape: tuple[int, int, int], rows: bool) -> Iterator[tuple]:
-    """Index of each block of a tensor seen as (outer, groups * inner) or, for long runs, (outer, groups, inner)."""
+    """Index of each block of a tensor seen as (outer, groups * inner) or, for long runs, (outer, groups, inner).
+
+    At least three where the tensor can be parted, so that four buffers stay below twice the tensor.
+    """
     outer, groups, inner = shape
-    limit = BLOCK * torch.get_num_threads()
+    threads = torch.get_num_threads()
+    limit = max(1, min(BLOCK * threads, outer * groups * inner // 3))
     step = max(1, limit // (groups * inner))
+    if step > threads:
+        step = -(-outer // (-(-outer // step)))              # blocks of about one size
+        step = -(-step // threads) * threads                 # each thread keeps its own rows, see `_Sums`
+    across = max(1, limit // groups)
     for start in range(0, outer, step):
         if rows or groups * inner <= limit:
             yield (slice(start, start + step),)
         else:
-            across = max(1, limit // groups)
             for left in range(0, inner, across):
                 yield slice(start, start + step), slice(None), slice(left, left + across)
 
@@ -84,12 +68,42 @@ class _Buffers:
     def __init__(self, like: Tensor, kind: torch.dtype) -> None:
         self.like, self.kind, self.kept = like, kind, {}
 
-    def __call__(self, name: str, shape: torch.Size, zero: bool = False) -> Tensor:
+    def __call__(self, name: str, shape: torch.Size) -> Tensor:
         count = shape.numel()
         if name not in self.kept or len(self.kept[name]) < count:
-            make = torch.zeros if zero else torch.empty
-            self.kept[name] = make(count, dtype=self.kind, device=self.like.device)
+            self.kept[name] = torch.empty(count, dtype=self.kind, device=self.like.device)
         return self.kept[name][:count].view(shape)
+
+
+class _Sums:
+    """Sums of blocks for each group.
+
+    A block is summed in as many parts as there are threads, each part by the thread that computes it: summed the other way, by
+    channels, every block would move from one core's cache to the other's and back.
+    """
+
+    def __init__(self, groups: int, inner: int, rows: bool) -> None:
+        self.groups, self.inner, self.rows = groups, inner, rows
+        self.kept: dict[int, list[Tensor]] = {}
+
+    def add(self, k: int, block: Tensor) -> None:
+        """Adds a block, (rows, C) or (rows, G, run), to the k-th sum."""
+        if self.rows:
+            threads = torch.get_num_threads()
+            parts = threads if len(block) % threads == 0 else 1
+            total = block.view(parts, -1, block.shape[1]).sum(1)
+        else:
+            total = block.sum(2)
+        self.kept.setdefault(k, []).append(total)                                  # (parts, C) or (rows, G)
+
+    def result(self, count: int, like: Tensor) -> Tensor:
+        """(G, count), of the type of `like`."""
+        if not self.kept:
+            return like.new_zeros(self.groups, count)
+        sums = torch.stack([torch.cat(self.kept[k]).sum(0) for k in range(count)])
+        if self.rows:
+            sums = sums.view(count, self.groups, self.inner).sum(2)
+        return sums.to(like.dtype).t()
 
 
 def _view(x: Tensor, shape: tuple[int, int, int], rows: bool) -> Tensor:
@@ -125,13 +139,14 @@ def forward(x: Tensor, numerator: Tensor, denominator: Tensor, inner: int) -> Te
     return y
 
 
-def backward(x: Tensor, grad: Tensor, numerator: Tensor, denominator: Tensor, inner: int,
-             coefficients: bool = True) -> tuple[Tensor, Tensor, Tensor]:
+def backward(x: Tensor, grad: Tensor, numerator: Tensor, denominator: Tensor, inner: int, coefficients: bool = True,
+             y: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients in closed form.
 
     Args:
         grad: dL/dy, contiguous, as `x`.
         coefficients: whether the gradients of the coefficients are wanted; zeros without.
+        y: the result of `forward`, which saves computing it again; not taken where it is less exact than the computation.
         x, numerator, denominator, inner: as in `forward`.
 
     Returns:
@@ -144,52 +159,101 @@ def backward(x: Tensor, grad: Tensor, numerator: Tensor, denominator: Tensor, in
     shape = (x.numel() // (groups * inner), groups, inner)
     dx = torch.empty_like(x)
     source, grads, target = (_view(t, shape, values.rows) for t in (x, grad, dx))
-    buffer = _Buffers(x, kind)
-    sums = torch.zeros(m + n, groups, dtype=kind, device=x.device)
-    held: torch.Size | None = None         # shape of the running sums of blocks
+    results = _view(y, shape, values.rows) if y is not None and y.dtype == kind else None
+    buffer, sums = _Buffers(x, kind), _Sums(groups, inner, values.rows)
     for index in _blocks(shape, values.rows):
         block = source[index].to(kind)
         size = torch.abs(block, out=buffer('size', block.shape))
         q = _polynomial(size, values.b, buffer('q', block.shape))
         torch.addcmul(values.one, q, size, out=q)
-        weight = torch.div(grads[index].to(kind), q, out=buffer('weight', block.shape))            # dL/dP
-        y = _polynomial(block, values.a, buffer('y', block.shape)).div_(q)
+        weight = torch.div(grads[index], q, out=buffer('weight', block.shape))                     # dL/dP
+        loss = buffer('loss', block.shape)                                                         # -dL/dQ
+        if results is None:
+            _polynomial(block, values.a, loss).div_(q).mul_(weight)
+        else:
+            torch.mul(weight, results[index], out=loss)
         slope = torch.copysign(_polynomial(size, values.slopes_b, q), block, out=q)                # dQ/dx
         out = target[index] if dx.dtype == kind else buffer('dx', block.shape)
-        _polynomial(block, values.slopes_a, out) if m > 1 else out.zero_()
-        out.addcmul_(slope, y, value=-1).mul_(weight)
+        _polynomial(block, values.slopes_a, out).mul_(weight) if m > 1 else out.zero_()
+        out.addcmul_(slope, loss, value=-1)
         if dx.dtype != kind:
             target[index].copy_(out)
         if coefficients:
-            if held is not None and held != block.shape:          # the last block is smaller
-                _add_up(sums, buffer, held, values.rows)
-                held = None
-            _accumulate(buffer, block, size, weight, y.mul_(weight), q, m, n, fresh=held is None)
-            held = block.shape
-    if held is not None:
-        _add_up(sums, buffer, held, values.rows)
-    sums = sums.to(numerator.dtype).t()
-    return dx, sums[:, :m].contiguous(), sums[:, m:] * torch.where(denominator < 0, 1.0, -1.0)
+            for k in range(m):                                                                     # sums of weight x^k
+                sums.add(k, weight if k == 0 else weight.mul_(block))
+            for k in range(n):                                                                     # of loss |x|^(k + 1)
+                sums.add(m + k, loss.mul_(size))
+    total = sums.result(m + n, numerator)
+    return dx, total[:, :m].contiguous(), total[:, m:] * torch.where(denominator < 0, 1.0, -1.0)
 
 
-def _accumulate(buffer: _Buffers, x: Tensor, size: Tensor, weight: Tensor, loss: Tensor, power: Tensor, m: int, n: int,
-                fresh: bool) -> None:
-    """Adds weight x^k (k < m) and loss |x|^k (k = 1 ... n) to the running sums; `power` may be overwritten."""
-    held = [buffer(f'sum{k}', x.shape) for k in range(m + n)]
-    if fresh:
-        for one in held:
-            one.zero_()
-    held[0].add_(weight)
-    for k in range(1, max(m, n + 1)):
-        now = x if k == 1 else torch.mul(x if k == 2 else power, x, out=power)
-        if k < m:
-            held[k].addcmul_(weight, now)
-        if k <= n:
-            now = size if k == 1 else now if k % 2 == 0 else torch.abs(now, out=buffer('odd', x.shape))
-            held[m + k - 1].addcmul_(loss, now)
+def formula(x: Tensor, numerator: Tensor, denominator: Tensor, inner: int) -> Tensor:
+    """The function as one expression that autograd can differentiate, with the same conventions. Args: see `forward`."""
+    wide = _wide(x, denominator, inner)
+    sizes = torch.where(denominator < 0, -denominator, denominator)                # the slope at 0 is +1
+    p, q = _fraction(wide, _channels(numerator, inner), _channels(sizes, inner))
+    return (p / q).to(x.dtype).reshape(x.shape)
 
 
-def _add_up(sums: Tensor, buffer: _Buffers, shape: torch.Size, rows: bool) -> None:
-    for k, total in enumerate(sums):
-        block = buffer(f'sum{k}', shape)
-        total += (block.sum(0).view(len(total), -1) if rows else block.sum(0)).sum(-1)
+class Fused(torch.autograd.Function):
+    """`forward` and `backward` as one expression each, which compilers fuse into loops that read and write once."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, numerator: Tensor, denominator: Tensor, inner: int) -> Tensor:
+        ctx.save_for_backward(x, numerator, denominator)
+        ctx.inner = inner
+        return formula(x, numerator, denominator, inner)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple:
+        x, numerator, denominator = ctx.saved_tensors
+        inner, wide = ctx.inner, _wide(x, denominator, ctx.inner)
+        a, b = _channels(numerator, inner), _channels(denominator.abs(), inner)
+        p, q = _fraction(wide, a, b)
+        weight = _wide(grad, denominator, inner) / q
+        loss = weight * (p / q)
+        size, zero = wide.abs(), torch.zeros_like(wide)
+        slope_p, slope_q = zero, zero
+        for k in range(len(a) - 1, 0, -1):
+            slope_p = slope_p * wide + a[k] * k
+        for k in range(len(b), 0, -1):
+            slope_q = slope_q * size + b[k - 1] * k
+        dx = weight * slope_p - loss * torch.where(wide < 0, -slope_q, slope_q)
+        sums = []
+        for k in range(len(a)):
+            weight = weight * wide if k else weight
+            sums.append(_group_sum(weight, denominator, inner))
+        for _ in range(len(b)):
+            loss = loss * size
+            sums.append(_group_sum(loss, denominator, inner))
+        total = torch.stack(sums, 1).to(numerator.dtype)
+        sign = torch.where(denominator < 0, 1.0, -1.0).to(total.dtype)
+        return dx.to(x.dtype).reshape(x.shape), total[:, :len(a)], total[:, len(a):] * sign, None
+
+
+def _wide(x: Tensor, denominator: Tensor, inner: int) -> Tensor:
+    """(outer, C) for short runs, else (outer, G, inner); float32 at least."""
+    groups = len(denominator)
+    shape = (-1, groups * inner) if inner <= SHORT else (-1, groups, inner)
+    return x.reshape(shape).to(torch.promote_types(x.dtype, torch.float32))
+
+
+def _channels(values: Tensor, inner: int) -> Tensor:
+    """(G, K) -> (K, C) for short runs, else (K, G, 1)."""
+    values = values.t().unsqueeze(-1)
+    return values.expand(-1, -1, inner).flatten(1) if inner <= SHORT else values
+
+
+def _fraction(wide: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    size = torch.where(wide < 0, -wide, wide)
+    p, q = a[-1], b[-1]
+    for k in range(len(a) - 2, -1, -1):
+        p = p * wide + a[k]
+    for k in range(len(b) - 2, -1, -1):
+        q = q * size + b[k]
+    return p, q * size + 1
+
+
+def _group_sum(block: Tensor, denominator: Tensor, inner: int) -> Tensor:
+    # Rows first: a loop over rows is one that compilers vectorise over channels.
+    return block.sum(0).view(len(denominator), inner).sum(1) if inner <= SHORT else block.sum((0, 2))
