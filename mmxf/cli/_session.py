@@ -29,6 +29,7 @@ def add_session_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument(
+        '--trust-pickle',
         '--allow-pickle',
         '--unsafe-load',
         dest='allow_pickle',

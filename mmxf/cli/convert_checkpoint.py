@@ -18,7 +18,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('source', metavar='IN', help='checkpoint, .pth or .pkl, bare or under "model"')
     parser.add_argument('target', metavar='OUT', help='file to write (.pth)')
     parser.add_argument('--reverse', action='store_true', help='from ours to the official names')
-    parser.add_argument('--allow-pickle', action='store_true',
+    parser.add_argument('--trust-pickle', '--allow-pickle', dest='allow_pickle', action='store_true',
                         help='load a file that holds more than weights; it can run any code, so only your own')
     return parser.parse_args(argv)
 

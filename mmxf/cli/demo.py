@@ -42,7 +42,9 @@ def parse_args(argv=None) -> argparse.Namespace:
     )
     parser.add_argument('--mp4', action='store_true', help='poses: write an .mp4 instead of a .gif')
     parser.add_argument(
+        '--trust-pickle',
         '--allow-pickle',
+        dest='allow_pickle',
         action='store_true',
         help='load a checkpoint that may run code of whoever made it; only for files that you trust',
     )

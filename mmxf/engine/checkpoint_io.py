@@ -18,6 +18,9 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 
+from . import safetensors_io, weights_source
+from .plain_data import restored
+
 _ZIP = b'PK\x03\x04'
 # Files of torch < 1.6 begin with the pickled number 0x1950a86a20f9469cfc6c.
 _LEGACY = re.compile(rb'\x80[\x02-\x05](\x95.{8})?\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19\.', re.DOTALL)
@@ -29,9 +32,10 @@ class UnsafeCheckpointError(pickle.UnpicklingError):
     """A weight file wants to call or build something that is neither an array, a tensor nor a container."""
 
     def __init__(self, path: str, refused: str) -> None:
-        super().__init__(f'{path} wants to load {refused!r}, which could run any code, so it was not loaded. Weights '
-                         'need no such thing. If you trust whoever made the file, say so: allow_pickle=True '
-                         '(command line: --allow-pickle), and better, save it again as plain tensors.')
+        super().__init__(f'{path} wants to load {refused!r}, which could run any code on this machine, with all that you may '
+                         'do, so it was not loaded. Weights need no such thing. If you trust whoever made the file, say so: '
+                         '--trust-pickle on the command line (allow_pickle=True in Python), and better, save it again as plain '
+                         'tensors.')
         self.path, self.refused = path, refused
 
 
@@ -162,12 +166,14 @@ def load_stream(file, name: str, allow_pickle: bool = False, map_location: Any =
     head = file.read(64)
     file.seek(0)
     try:
+        if safetensors_io.is_safetensors(head):
+            return safetensors_io.checkpoint_of(file.read(), name)
         if not head.startswith(_ZIP) and not _LEGACY.match(head):
             return pickle.load(file, encoding='latin1') if allow_pickle else _PlainUnpickler(file, name).load()
         if allow_pickle:
             return torch.load(file, map_location=map_location, weights_only=False)
         with torch.serialization.safe_globals(_safe_globals()):
-            return torch.load(file, map_location=map_location, weights_only=True)
+            return _made_again(torch.load(file, map_location=map_location, weights_only=True))
     except UnsafeCheckpointError:
         raise
     except pickle.UnpicklingError as error:
@@ -181,6 +187,14 @@ def load_stream(file, name: str, allow_pickle: bool = False, map_location: Any =
         if allow_pickle:
             raise
         raise _damaged(name, error) from error
+
+
+def _made_again(content: Any) -> Any:
+    """What a run of ours wrote as plain data, as mmengine wants it back."""
+    for key in ('message_hub', 'meta') if isinstance(content, dict) else ():
+        if key in content:
+            content[key] = restored(content[key])
+    return content
 
 
 def _damaged(name: str, error: Exception) -> DamagedCheckpointError:
@@ -203,7 +217,7 @@ def install_safe_loading(allow_pickle: bool = False) -> None:
         return load_file(filename, map_location=map_location)
 
     def load_from_http(filename, map_location=None, model_dir=None, progress=False):
-        return load_file(_download(filename, model_dir), map_location=map_location)
+        return load_file(weights_source.locate(filename), map_location=map_location)
 
     def safe_torch_load(file, map_location=None, weights_only=None):
         if isinstance(file, (str, os.PathLike)):
@@ -211,18 +225,6 @@ def install_safe_loading(allow_pickle: bool = False) -> None:
         return load_stream(file, getattr(file, 'name', 'the downloaded file'), _allow_pickle_everywhere, map_location)
 
     checkpoint.CheckpointLoader.register_scheme('', load_from_local, force=True)
-    checkpoint.CheckpointLoader.register_scheme(('http://', 'https://'), load_from_http, force=True)
+    checkpoint.CheckpointLoader.register_scheme(('http://', 'https://', 'hub://'), load_from_http, force=True)
     checkpoint.load_from_http = load_from_http  # torchvision:// and mmcls:// call it by name
     checkpoint._safe_torch_load = safe_torch_load
-
-
-def _download(url: str, model_dir: str | None = None) -> str:
-    """Fetch a file of weights once into torch's cache, whole or not at all; rank 0 of a machine does it."""
-    from mmengine.dist import barrier, get_local_rank
-    folder = Path(model_dir or Path(torch.hub.get_dir()) / 'checkpoints')
-    target = folder / os.path.basename(url.split('?')[0])
-    if get_local_rank() == 0 and not target.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(url, str(target), progress=False)  # writes aside and renames
-    barrier()
-    return str(target)

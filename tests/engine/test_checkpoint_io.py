@@ -42,7 +42,7 @@ def test_nothing_runs(kind, function, name, tmp_path):
     if function is eval:
         command = (f'open({str(victim)!r}, "w")',)
     path = write(tmp_path / 'w.pth', {'model': {'w': torch.ones(2), 'x': Hostile(function, *command)}}, kind)
-    with pytest.raises(UnsafeCheckpointError, match=f'(?s)w.pth.*{name}.*allow_pickle=True.*--allow-pickle'):
+    with pytest.raises(UnsafeCheckpointError, match=f'(?s)w.pth.*{name}.*any code on this machine.*--trust-pickle.*allow_pickle=True'):
         load_file(path)
     assert not victim.exists()
     if function is os.system:

@@ -18,6 +18,7 @@ from ..atomic_files import (
 )
 from ..checkpoint_io import install_safe_loading
 from ..loops.exact_resume import ExactResume
+from ..plain_data import plain
 from ..random_state import restore_random_state
 
 _STATE = 'training_state'
@@ -33,6 +34,7 @@ class AtomicCheckpointHook(CheckpointHook):
     - ``resume=True`` picks the newest whole checkpoint, and says which damaged ones it passed over.
     - A write that fails (full disk) is reported and the run goes on, to try again at the next interval; when it was
       the last one of the run, the run ends with the error. What was saved before stays.
+    - It holds tensors, numbers, strings and containers alone: ``torch.load(weights_only=True)`` reads it.
     - Loading, here and for pretrained weights, never runs code from the file (:func:`install_safe_loading`).
 
     Args are mmengine's.
@@ -47,6 +49,7 @@ class AtomicCheckpointHook(CheckpointHook):
                          **kwargs)
         self._loaded_state: dict | None = None
         self._state_to_save: dict | None = None
+        self._left_out: set[str] = set()
 
     # ---- resuming
 
@@ -122,6 +125,13 @@ class AtomicCheckpointHook(CheckpointHook):
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         if self._state_to_save is not None:
             checkpoint[_STATE] = self._state_to_save
+        left_out: list[str] = []
+        for key in [key for key in checkpoint if key != 'state_dict']:
+            checkpoint[key] = plain(checkpoint[key], left_out, key)
+        for name in left_out:
+            if name not in self._left_out:
+                self._left_out.add(name)
+                runner.logger.warning(f'Checkpoints hold {name} as its text only, so that reading them runs no code')
 
     def save_now(self, runner, iteration: int) -> str | None:
         """Save what the run is after ``iteration`` iterations, out of turn. All ranks come here together.
