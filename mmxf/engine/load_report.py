@@ -42,7 +42,8 @@ class LoadReport:
         return '\n'.join(lines + [f'suspicious  {key}: {why}' for key, why in self.suspicious]) + '\n'
 
 
-def compare_keys(model: Mapping[str, Tensor], checkpoint: Mapping[str, Tensor], counts: tuple[int, int] | None = None) -> LoadReport:
+def compare_keys(model: Mapping[str, Tensor], checkpoint: Mapping[str, Tensor],
+                 counts: tuple[int, int] | None = None) -> LoadReport:
     """What loading would do.
 
     Args:

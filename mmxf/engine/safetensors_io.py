@@ -5,7 +5,6 @@ Nothing in such a file can run code, and any program reads it. The format is sma
 from __future__ import annotations
 
 import json
-import os
 import struct
 from collections.abc import Mapping
 from typing import Any
@@ -69,14 +68,13 @@ def unpack(data: bytes | bytearray, name: str = 'the file') -> tuple[dict[str, T
     return tensors, texts
 
 
-def read(path: str | os.PathLike) -> dict:
-    """A file as a checkpoint: dict(state_dict, meta), meta from the text 'mmxf' where mmxf wrote the file.
+def checkpoint_of(data: bytes, name: str = 'the file') -> dict:
+    """The bytes of a file as a checkpoint: dict(state_dict, meta), meta from the text 'mmxf' where mmxf wrote the file.
 
     Raises:
         ValueError: see `unpack`.
     """
-    with open(path, 'rb') as file:
-        tensors, texts = unpack(file.read(), str(path))
+    tensors, texts = unpack(data, name)
     try:
         meta = json.loads(texts.get('mmxf', '{}'))
     except ValueError:
