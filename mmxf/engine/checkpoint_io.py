@@ -18,6 +18,8 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 
+from .random_state_pickles import random_state_globals
+
 from . import safetensors_io, weights_source
 from .plain_data import restored
 
@@ -95,7 +97,8 @@ def _safe_globals() -> list:
     arrays = [_alias(function, f'numpy.{core}.multiarray') for core in ('core', '_core')
               for function in (_reconstruct_array, _numpy_scalar)]
     # bytes: python 3 writes an empty one into a protocol 2 pickle as a call of bytes()
-    return [np.ndarray, np.dtype, *dtypes, *arrays, bytes, slice, HistoryBuffer, _method_of_history_buffer]
+    return [np.ndarray, np.dtype, *dtypes, *arrays, bytes, slice, HistoryBuffer, _method_of_history_buffer,
+            *random_state_globals()]
 
 
 class _PlainUnpickler(pickle.Unpickler):

@@ -36,11 +36,15 @@ def matmul(x: Tensor, weight: Tensor, bias: Tensor | None = None, gelu: bool = F
     return F.gelu(out) if gelu else out
 
 
-def _gradients(ctx, x: Tensor, weight: Tensor, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of the input (..., I), the weight and the bias."""
+def linear_gradients(x: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
+    """Of the weight and the bias, from the input (..., I) and the gradient of the output (..., O)."""
     rows = grad.reshape(-1, grad.shape[-1])
-    grad_x = matmul(rows, weight.t()).view_as(x)
-    return grad_x, rows.t() @ x.reshape(-1, x.shape[-1]), rows.sum(0)
+    return rows.t() @ x.reshape(-1, x.shape[-1]), rows.sum(0)
+
+
+def _gradients(x: Tensor, weight: Tensor, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of the input (..., I), the weight and the bias."""
+    return matmul(grad, weight.t()).view_as(x), *linear_gradients(x, grad)
 
 
 class _Linear(torch.autograd.Function):
@@ -52,7 +56,7 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
-        return _gradients(ctx, *ctx.saved_tensors, grad)
+        return _gradients(*ctx.saved_tensors, grad)
 
 
 class _GeluLinear(torch.autograd.Function):
@@ -65,7 +69,7 @@ class _GeluLinear(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad):
         x, weight = ctx.saved_tensors
-        grad_x, grad_weight, grad_bias = _gradients(ctx, F.gelu(x), weight, grad)
+        grad_x, grad_weight, grad_bias = _gradients(F.gelu(x), weight, grad)
         return torch.ops.aten.gelu_backward(grad_x, x), grad_weight, grad_bias
 
 
@@ -81,7 +85,7 @@ class _NormLinear(torch.autograd.Function):
     def backward(ctx, grad):
         x, mean, rstd, scale, shift, weight = ctx.saved_tensors
         normed = torch.addcmul(shift, (x - mean).mul_(rstd), scale)
-        grad_normed, grad_weight, grad_bias = _gradients(ctx, normed, weight, grad)
+        grad_normed, grad_weight, grad_bias = _gradients(normed, weight, grad)
         grad_x, grad_scale, grad_shift = torch.ops.aten.native_layer_norm_backward(
             grad_normed, x, scale.shape, mean, rstd, scale, shift, [True, True, True])
         return grad_x, grad_scale, grad_shift, None, grad_weight, grad_bias

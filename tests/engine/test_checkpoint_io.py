@@ -42,7 +42,7 @@ def test_nothing_runs(kind, function, name, tmp_path):
     if function is eval:
         command = (f'open({str(victim)!r}, "w")',)
     path = write(tmp_path / 'w.pth', {'model': {'w': torch.ones(2), 'x': Hostile(function, *command)}}, kind)
-    with pytest.raises(UnsafeCheckpointError, match=f'(?s)w.pth.*{name}.*any code on this machine.*--trust-pickle.*allow_pickle=True'):
+    with pytest.raises(UnsafeCheckpointError, match=f'(?s)w.pth.*{name}.*any code.*--trust-pickle.*allow_pickle=True'):
         load_file(path)
     assert not victim.exists()
     if function is os.system:
@@ -111,3 +111,27 @@ def test_mmengine_loads_safely(tmp_path):
     mmengine_checkpoint._load_checkpoint(str(bad))
     install_safe_loading()
     assert victim.exists()
+
+
+def test_a_random_state_beside_the_weights_is_read_as_numbers(tmp_path):
+    from mmxf.engine.random_state_pickles import SavedRandomState
+
+    generator = np.random.RandomState(1234)
+    generator.shuffle(np.arange(9))
+    content = dict(model_pos=dict(weight=torch.ones(3)), random_state=generator, lr=8e-5)
+    torch.save(content, tmp_path / 'official.bin')
+    found = load_file(tmp_path / 'official.bin')
+    assert torch.equal(found['model_pos']['weight'], torch.ones(3)) and found['lr'] == 8e-5
+    assert isinstance(found['random_state'], SavedRandomState)
+    np.testing.assert_array_equal(found['random_state'].state['state']['key'], generator.get_state()[1])
+
+
+def test_the_random_state_of_old_numpy_is_read(tmp_path):
+    """numpy 1.16 and before wrote a function of another name, and the state as a tuple."""
+
+    class Old:
+        def __reduce__(self):
+            return getattr(np.random, '__RandomState_ctor'), (), ('MT19937', np.arange(624, dtype=np.uint32), 3, 0, 0.0)
+
+    torch.save(dict(weight=torch.ones(2), random_state=Old()), tmp_path / 'old.bin')
+    assert load_file(tmp_path / 'old.bin')['random_state'].state[0] == 'MT19937'

@@ -11,6 +11,7 @@ from mmxf.config import load_config
 from mmxf.datasets.pose_metainfo import H36M_METAINFO, SKELETONS
 from mmxf.layers.drop_path import residual
 from mmxf.layers.lean_linear import gelu_mlp, linear, norm_linear
+from mmxf.layers.made_again import MadeAgain
 from mmxf.models.ktpformer.diffusion import aggregate_by_reprojection
 from mmxf.models.ktpformer.loss import PoseLiftingLoss
 from mmxf.registry import MODELS
@@ -177,13 +178,64 @@ def test_a_wrong_input_is_named():
         model(torch.randn(1, 8, 17, 2))
 
 
-def test_short_attention_is_attention():
-    from mmxf.layers.short_attention import ShortAttention
+@pytest.mark.parametrize('length', [5, 17, 40])
+def test_packed_attention_is_attention(length):
+    from mmxf.layers.packed_attention import attend
 
     torch.manual_seed(0)
-    qkv = torch.randn(3, 17, 96, dtype=torch.float64, requires_grad=True)
-    q, k, v = qkv.view(3, 17, 3, 4, 8).permute(2, 0, 3, 1, 4)
-    expected = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(3, 17, 32)
-    assert torch.allclose(ShortAttention.apply(qkv, 4), expected)
-    assert torch.autograd.gradcheck(lambda x: ShortAttention.apply(x, 2), torch.randn(2, 3, 12, dtype=torch.float64,
-                                                                                      requires_grad=True))
+    project = nn.Linear(32, 32)
+    qkv = torch.randn(70, length, 96, requires_grad=True)       # several parts of sequences, the last a smaller one
+    q, k, v = qkv.view(70, length, 3, 4, 8).permute(2, 0, 3, 1, 4)
+    expected = project(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(70, length, 32))
+    found = attend(qkv, 4, project)
+    assert torch.allclose(found, expected, atol=1e-5)
+    with torch.no_grad():
+        assert torch.allclose(attend(qkv, 4, project), expected, atol=1e-5)
+    seed, sources = torch.randn_like(found), [qkv, project.weight, project.bias]
+    for a, b in zip(torch.autograd.grad(found, sources, seed), torch.autograd.grad(expected, sources, seed)):
+        assert torch.allclose(a, b, rtol=1e-4, atol=1e-4 * b.abs().max())
+
+
+def test_tensors_are_made_again_and_not_kept():
+    norm, second, layer = nn.LayerNorm(8), nn.LayerNorm(8), nn.Linear(8, 8)
+    source = torch.randn(4, 3, 8, requires_grad=True)
+    made = []
+
+    def run(again):
+        x = norm(source)
+        if again is not None:
+            again.add(x, lambda: made.append(1) or norm(source.detach()))
+        y = residual(x, lambda rows: norm_linear(rows, second, layer), 0.5, True, again)
+        return torch.autograd.grad(y.square().sum(), [source, *norm.parameters(), *layer.parameters()])
+
+    torch.manual_seed(1)
+    expected = run(None)
+    torch.manual_seed(1)
+    with MadeAgain() as again:
+        found = run(again)
+    assert made and all(torch.equal(a, b) for a, b in zip(found, expected))
+
+
+def test_the_network_keeps_little_for_the_backward_pass():
+    """Of a token of C channels, 2 C of the residual stream a block, 3 C of Q, K and V, and the hidden 2 C of the MLP."""
+    model = lifter(40, H36M_METAINFO, channels=64, depth=4, num_heads=4).backbone.train()
+    kept: dict[int, int] = {}
+
+    def pack(tensor):
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    hooks = MadeAgain._pack
+
+    def seen(self, tensor):
+        result = hooks(self, tensor)
+        return pack(result) if isinstance(result, torch.Tensor) else result
+
+    parameters = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    with pytest.MonkeyPatch.context() as patch, torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+        patch.setattr(MadeAgain, '_pack', seen)
+        model(torch.randn(2, 40, 17, 2))
+    size = sum(n for place, n in kept.items() if place not in parameters)
+    token = 2 * 40 * 17 * 64 * 4
+    assert size < 8 * 7.9 * token + 6 * token

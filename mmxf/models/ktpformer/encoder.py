@@ -1,11 +1,11 @@
 """Transformer blocks over joints of a frame and over frames of a joint, in turns (MixSTE, arXiv:2203.00859)."""
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmxf.layers.drop_path import residual
-from mmxf.layers.lean_linear import gelu_mlp, is_lean, linear, norm_linear
-from mmxf.layers.short_attention import SHORT, ShortAttention
+from mmxf.layers.lean_linear import gelu_mlp, is_lean, norm_linear
+from mmxf.layers.made_again import MadeAgain
+from mmxf.layers.packed_attention import attend
 
 
 class PoseBlock(nn.Module):
@@ -30,19 +30,19 @@ class PoseBlock(nn.Module):
         hidden = int(channels * mlp_ratio)
         self.mlp = nn.ModuleList([nn.Linear(channels, hidden), nn.Linear(hidden, channels)])
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, L, C) to the same: attention over L."""
-        x = residual(x, self.attend, self.drop_path, self.training)
+    def forward(self, x: Tensor, again: MadeAgain | None = None) -> Tensor:
+        """(N, L, C) to the same: attention over L. `again` may know how `x` is made again for the backward pass."""
+        x = residual(x, self.attend, self.drop_path, self.training, again)
         return residual(x, self.feed_forward, self.drop_path, self.training)
 
     def attend(self, x: Tensor) -> Tensor:
         n, length, channels = x.shape
         qkv = norm_linear(x, self.attention_norm, self.qkv)                          # (N, L, 3 C)
-        if length <= SHORT and is_lean(qkv) and torch.is_grad_enabled():
-            return linear(ShortAttention.apply(qkv, self.num_heads), self.project)
+        if is_lean(qkv):
+            return attend(qkv, self.num_heads, self.project)
         q, k, v = qkv.view(n, length, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)  # (N, heads, L, C / heads) each
         out = F.scaled_dot_product_attention(q, k, v)
-        return linear(out.transpose(1, 2).reshape(n, length, channels), self.project)
+        return self.project(out.transpose(1, 2).reshape(n, length, channels))
 
     def feed_forward(self, x: Tensor) -> Tensor:
         return gelu_mlp(x, self.mlp_norm, *self.mlp)
