@@ -10,6 +10,7 @@ default_hooks = dict(
 custom_hooks = [
     dict(type='ClassCountHook'),
     dict(type='DataCheckHook'),
+    dict(type='LoadReportHook'),
     dict(type='NonFiniteLossHook'),
     dict(type='ForecastHook'),
     dict(type='PreemptionHook'),    # SIGTERM, SIGUSR1: save, and leave with status 75

@@ -17,10 +17,18 @@ class CheckpointError(UserError):
 def load_checkpoint(path, map_location='cpu', allow_pickle: bool = False) -> dict:
     """Read a checkpoint; no code from it runs unless ``allow_pickle``.
 
+    ``path`` is a file, or what :mod:`mmxf.engine.weights_source` knows: a URL, a Hub id, a list of mirrors.
+
     Raises CheckpointError where the file is missing, broken, or holds more than data.
     """
     from mmxf.engine.checkpoint_io import DamagedCheckpointError, UnsafeCheckpointError, load_file
+    from mmxf.engine.weights_source import WeightsError, is_remote, locate
 
+    if is_remote(path):
+        try:
+            path = locate(path)
+        except WeightsError as error:
+            raise CheckpointError(str(error)) from None
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(
@@ -40,8 +48,6 @@ def load_checkpoint(path, map_location='cpu', allow_pickle: bool = False) -> dic
 
 def missing_hint(path: Path) -> str:
     """The checkpoints that are in that folder instead."""
-    if '://' in str(path) or str(path).startswith(('http:', 'https:')):
-        return '; download it first and give the local file'
     names = sorted(p.name for p in path.parent.glob('*.pth')) if path.parent.is_dir() else []
     return f'; in {path.parent}: {", ".join(names[-4:])}' if names else ''
 

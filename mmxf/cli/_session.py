@@ -203,4 +203,8 @@ def build_runner(cfg: Any) -> Any:
     from mmengine.registry import RUNNERS
     from mmengine.runner import Runner
 
+    from mmxf.engine.weights_source import is_remote, locate
+
+    if is_remote(cfg.get('load_from')):
+        cfg.load_from = locate(cfg.load_from)
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

@@ -3,10 +3,11 @@ from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .class_count_hook import ClassCountError, ClassCountHook
 from .data_check_hook import DataCheckError, DataCheckHook
 from .forecast_hook import ForecastHook
+from .load_report_hook import LoadReportHook, NothingLoadedError
 from .non_finite_loss_hook import NonFiniteLossError, NonFiniteLossHook
 from .preemption_hook import PREEMPTED_STATUS, Preempted, PreemptionHook
 from .visualization_hook import PanopticVisualizationHook
 
 __all__ = ['AtomicCheckpointHook', 'ClassCountError', 'ClassCountHook', 'DataCheckError', 'DataCheckHook', 'ForecastHook',
-           'NonFiniteLossError', 'NonFiniteLossHook', 'PREEMPTED_STATUS', 'PanopticVisualizationHook', 'Preempted',
-           'PreemptionHook']
+           'LoadReportHook', 'NonFiniteLossError', 'NonFiniteLossHook', 'NothingLoadedError', 'PREEMPTED_STATUS',
+           'PanopticVisualizationHook', 'Preempted', 'PreemptionHook']
