@@ -30,6 +30,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='scale the learning rate linearly from auto_scale_lr.base_batch_size to the real batch size',
     )
     parser.add_argument('--no-validate', action='store_true', help='no validation during training')
+    parser.add_argument(
+        '--val-loss', action='store_true', help='also report the loss on the validation set, from the pass that gives the metrics'
+    )
+    parser.add_argument(
+        '--train-metrics',
+        type=int,
+        default=0,
+        metavar='N',
+        help='also report the metrics on N samples of the training set at every validation',
+    )
     parser.add_argument('--seed', type=int, help='seed of all random numbers')
     parser.add_argument('--deterministic', action='store_true', help='deterministic GPU kernels (slower)')
     add_session_arguments(parser)
@@ -92,6 +102,8 @@ def apply_arguments(cfg: Any, args: argparse.Namespace) -> None:
         cfg.auto_scale_lr.enable = True
     if args.no_validate:
         cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
+    if args.val_loss or args.train_metrics:
+        validate_thoroughly(cfg, args)
     randomness = dict(cfg.get('randomness') or {'seed': None})
     if args.seed is not None:
         randomness['seed'] = args.seed
@@ -102,6 +114,27 @@ def apply_arguments(cfg: Any, args: argparse.Namespace) -> None:
         cfg.resume, cfg.load_from = True, None
     elif args.resume:
         cfg.resume, cfg.load_from = True, existing_file(args.resume, 'checkpoint')
+
+
+def validate_thoroughly(cfg: Any, args: argparse.Namespace) -> None:
+    """Puts ThoroughValLoop in the place of the config's ValLoop.
+
+    Raises:
+        UserError: without a validation, or with a loop of another kind.
+    """
+    from mmxf.config import UserError
+
+    if cfg.get('val_cfg') is None:
+        raise UserError(f'--val-loss and --train-metrics need a validation, and {args.config} has none')
+    kind = cfg.val_cfg.get('type', 'ValLoop')
+    if kind not in ('ValLoop', 'mmengine.ValLoop', 'ThoroughValLoop', 'mmxf.ThoroughValLoop'):
+        raise UserError(f'--val-loss and --train-metrics replace ValLoop; the config has {kind!r}')
+    if 'Thorough' not in kind:
+        cfg.val_cfg.update(type='mmxf.ThoroughValLoop', loss=args.val_loss)
+    elif args.val_loss:
+        cfg.val_cfg.loss = True
+    if args.train_metrics:
+        cfg.val_cfg.train_samples = args.train_metrics
 
 
 def use_amp(cfg: Any) -> None:

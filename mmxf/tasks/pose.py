@@ -81,7 +81,7 @@ class PoseLifter(BaseModel):
         """Lifts windows or videos.
 
         Args:
-            inputs: (B, T, K, 2), or a list of (T, K, 2); windows for 'tensor' and 'loss'.
+            inputs: (B, T, K, 2), or a list of (T, K, 2); windows for 'tensor', and windows or a list of videos for 'loss'.
             data_samples: with targets for 'loss'; for 'predict' they are filled.
             mode: 'tensor' for (B, F, K, 3), 'loss' for a dict of losses, 'predict' for data samples.
 
@@ -94,7 +94,7 @@ class PoseLifter(BaseModel):
                                  f'{tuple(points.shape)}')
         diffusion = getattr(self.backbone, 'is_diffusion', False)
         if mode == 'loss':
-            target = torch.stack([sample.gt_keypoints_3d for sample in data_samples])
+            inputs, target = self._windows(inputs, [sample.gt_keypoints_3d for sample in data_samples])
             predicted = self.backbone(inputs, target) if diffusion else self.backbone(inputs)
             return self.loss(predicted, target)
         if mode == 'tensor':
@@ -105,6 +105,14 @@ class PoseLifter(BaseModel):
         if mode == 'predict':
             return self._predict(inputs, data_samples or [BaseDataElement() for _ in inputs])
         raise ValueError(f"mode must be 'tensor', 'loss' or 'predict', got {mode!r}")
+
+    def _windows(self, videos: Sequence[Tensor], targets: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """(B, T, K, 2) and (B, T, K, 3); videos, which a validation has, are cut as for predicting."""
+        if all(len(video) == self.num_frames for video in videos):
+            return videos if isinstance(videos, Tensor) else torch.stack(list(videos)), torch.stack(list(targets))
+        frames = [window_frames(len(video), self.num_frames).to(video.device) for video in videos]
+        return (torch.cat([video[index] for video, index in zip(videos, frames)]),
+                torch.cat([target[index] for target, index in zip(targets, frames)]))
 
     def _predict(self, videos: Sequence[Tensor], samples: list[BaseDataElement]) -> list[BaseDataElement]:
         """Cuts videos into windows, lifts them in batches that may span videos, and puts them together."""
