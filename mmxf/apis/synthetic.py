@@ -71,6 +71,13 @@ def class_split(model) -> tuple[list[int], list[int]]:
     ]
 
 
+def is_classifier(model) -> bool:
+    """Whether a model puts whole images into classes."""
+    from mmxf.tasks import ImageClassifier
+
+    return isinstance(model, ImageClassifier)
+
+
 def synthetic_sample(
     model, cfg, shape: tuple[int, int], rng: np.random.Generator, number: int = 0, segments: int = 20
 ) -> dict:
@@ -81,9 +88,14 @@ def synthetic_sample(
     from mmdet.structures import DetDataSample
     from mmengine.structures import InstanceData, PixelData
 
+    from mmxf.structures.classification import ClassificationSample
+
     height, width = shape
     image = rng.integers(0, 256, (3, -(-height // 8), -(-width // 8)), dtype=np.uint8)
     image = image.repeat(8, 1).repeat(8, 2)[:, :height, :width]
+    if is_classifier(model):
+        label = ClassificationSample(gt_label=torch.tensor(int(rng.integers(model.num_classes))))
+        return dict(inputs=torch.from_numpy(image.copy()), data_samples=label)
     data = DetDataSample(
         metainfo=dict(
             img_id=number,
@@ -127,8 +139,12 @@ def synthetic_batch(
     model, cfg, shape: tuple[int, int], batch: int = 1, training: bool = False, seed: int = 0
 ) -> dict:
     """Made-up batch that has passed the model's data preprocessor: dict(inputs (B, 3, H', W') float,
-    data_samples).
+    data_samples). A lifting model gets windows of poses, whatever the shape.
     """
+    if hasattr(model, 'skeleton'):
+        from .synthetic_poses import synthetic_pose_batch
+
+        return synthetic_pose_batch(model, batch, training, seed)
     rng = np.random.default_rng(seed)
     samples = [synthetic_sample(model, cfg, shape, rng, i) for i in range(batch)]
     return model.data_preprocessor(

@@ -50,6 +50,12 @@ class Subject:
     def input_shape(self) -> list[int]:
         return list(next(iter(self.batch.values()))['inputs'].shape)
 
+    @property
+    def unit(self) -> tuple[str, int]:
+        """What a pass works on, and how many: images, or poses of a lifting model."""
+        shape = self.input_shape
+        return ('poses', shape[0] * shape[1]) if hasattr(self.model, 'skeleton') else ('images', shape[0])
+
     def autocast(self):
         import torch
 

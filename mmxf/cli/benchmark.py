@@ -6,12 +6,14 @@ import sys
 
 from ._errors import user_errors
 from ._measure import MODES, Subject, peak_memory_in_child
+from ._shares import time_shares
 
-SUMMARY = 'Measure latency, images/s and peak memory of one config or several, side by side'
+SUMMARY = 'Measure latency, images or poses a second and peak memory of one config or several, side by side'
 
 EPILOG = (
     "forward: the network (mode='tensor'). inference: network and post-processing, from the preprocessed "
-    'tensor to panoptic maps. train: forward, losses and backward, no optimiser step. Weights, images and '
+    'tensor to panoptic maps, or to poses averaged with those of the mirror image. '
+    'train: forward, losses and backward, no optimiser step. Weights, images and '
     'targets are made up. Peak memory: on the CPU the resident set above that before the step, in a process '
     'of its own; on a GPU torch.cuda.max_memory_allocated. Example: benchmark '
     'configs/kmax/kmax_r50_coco.py mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco-panoptic.py '
@@ -38,7 +40,7 @@ def parse_args(argv=None) -> argparse.Namespace:
         metavar=('H', 'W'),
         help="input size; one number is a square (default: the config's image_size)",
     )
-    parser.add_argument('--batch', type=int, default=1, help='images a batch (default: 1)')
+    parser.add_argument('--batch', type=int, default=1, help='images, or windows of poses, a batch (default: 1)')
     parser.add_argument('--device', default=None, help="'cpu' or 'cuda' (default: a GPU if there is one)")
     parser.add_argument(
         '--dtype', choices=('float32', 'bfloat16'), default='float32', help='bfloat16 runs under autocast'
@@ -49,6 +51,9 @@ def parse_args(argv=None) -> argparse.Namespace:
     parser.add_argument('--threads', type=int, default=None, help="CPU threads (default: torch's own choice)")
     parser.add_argument(
         '--no-memory', action='store_true', help='leave the memory out (it takes a process a row)'
+    )
+    parser.add_argument(
+        '--share', action='store_true', help='also print how much of the time matrix products, convolutions and attention take'
     )
     parser.add_argument('--json', default=None, metavar='OUT', help='also write the numbers as JSON')
     parser.add_argument(
@@ -116,9 +121,12 @@ def run(args, say=print) -> list[dict]:
                 row.update(
                     median_ms=1e3 * statistics.median(times),
                     min_ms=1e3 * min(times),
-                    images_per_second=args.batch / statistics.median(times),
                     runs=len(times),
                 )
+                unit, count = subject.unit
+                row[f'{unit}_per_second'] = count / statistics.median(times)
+                if args.share:
+                    row.update(time_shares(subject, mode))
                 first = first or row
                 row['ratio_time'] = row['median_ms'] / first['median_ms']
                 if row.get('peak_mb') and first.get('peak_mb'):
@@ -149,10 +157,12 @@ def table(rows: list[dict]) -> str:
     """The rows as text; ratios are to the first config."""
     from pathlib import Path
 
+    units = sorted({key.removesuffix('_per_second') for row in rows for key in row if key.endswith('_per_second')})
     names = [Path(row['config'].split('::')[-1]).stem for row in rows]
     width = max(len('config'), *map(len, names)) + 2
+    speed = ' or '.join(f'{unit}/s' for unit in units) or 'images/s'
     lines = [
-        f'{"mode":<11}{"config":<{width}}{"input":<18}{"median ms":>10}{"min ms":>10}{"images/s":>10}'
+        f'{"mode":<11}{"config":<{width}}{"input":<18}{"median ms":>10}{"min ms":>10}{speed:>10}'
         f'{"peak MB":>10}{"time x":>9}{"memory x":>10}'
     ]
     for row, name in zip(rows, names):
@@ -163,12 +173,19 @@ def table(rows: list[dict]) -> str:
         peak = f'{row["peak_mb"]:.0f}' if 'peak_mb' in row else '-'
         ratio = f'{row["ratio_memory"]:.2f}' if 'ratio_memory' in row else '-'
         lines.append(
-            f'{head}{row["median_ms"]:>10.1f}{row["min_ms"]:>10.1f}{row["images_per_second"]:>10.2f}{peak:>10}'
+            f'{head}{row["median_ms"]:>10.1f}{row["min_ms"]:>10.1f}{_speed(row):>10.2f}{peak:>10}'
             f'{row["ratio_time"]:>9.2f}{ratio:>10}'
         )
+        if 'shares' in row:
+            lines.append('           time: ' + ', '.join(f'{kind} {100 * part:.0f} %' for kind, part in row['shares'].items())
+                         + ' (' + ', '.join(f'{name} {100 * part:.1f} %' for name, part in row['rest'].items()) + ')')
         if 'memory_error' in row:
             lines.append(f'           memory was not measured: {row["memory_error"]}')
     return '\n'.join(lines)
+
+
+def _speed(row: dict) -> float:
+    return next(value for key, value in row.items() if key.endswith('_per_second'))
 
 
 @user_errors

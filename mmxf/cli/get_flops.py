@@ -48,13 +48,16 @@ def check_shape(parser, shape) -> tuple[int, int] | None:
 def count_flops(model, batch: dict) -> dict[str, int]:
     """FLOPs of a forward pass (``mode='tensor'``), by module name; '' is the whole model."""
     import torch
-    from torch.utils.flop_counter import FlopCounterMode
+    from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
     # Gradients are on, so that models which fold norms into fused convolutions for inference, where the counter
     # sees nothing, run plainly; no parameter asks for one, so that none are kept. (An input that is itself a
     # parameter with a gradient, such as learned queries, would trip the counter, too.)
     model.requires_grad_(False)
-    counter = FlopCounterMode(display=False)
+    # torch's own list has the attention of GPUs, not that of the CPU.
+    attention = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu:
+                 lambda q, k, v, *_, out_shape=None, **__: sdpa_flop_count(q, k, v)}
+    counter = FlopCounterMode(display=False, custom_mapping=attention)
     with torch.enable_grad(), counter:
         model(batch['inputs'], batch['data_samples'], mode='tensor')
     root = type(model).__name__
@@ -151,6 +154,7 @@ def measure(args) -> dict:
     return dict(
         config=str(args.config),
         input=list(batch['inputs'].shape),
+        unit='window of poses' if hasattr(model, 'skeleton') else 'image',
         parameters=count_parameters(model),
         parameters_inference=count_parameters(model, skip_training_only=True),
         flops=flops[''],
@@ -184,7 +188,7 @@ def main(argv=None) -> int:
             '   without the parts that only train'
         )
     print(
-        'Forward pass of one image. Matrix products, convolutions and attention are counted, one multiply-add '
+        f'Forward pass of one {result["unit"]}. Matrix products, convolutions and attention are counted, one multiply-add '
         'as 2 FLOPs;\nGMACs are half of that. Sampling (deformable attention), norms and activations are not '
         'counted.'
     )

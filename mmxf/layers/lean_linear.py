@@ -13,12 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 
 def is_lean(x: Tensor) -> bool:
-    """Whether the special path serves this tensor."""
+    """Whether the special path serves this tensor. Not where operators are watched, as for counting FLOPs."""
     return x.device.type == 'cpu' and x.dtype == torch.float32 and type(x) in (Tensor, nn.Parameter) and \
-        not torch.is_autocast_enabled('cpu') and not torch.compiler.is_compiling()
+        not torch.is_autocast_enabled('cpu') and not torch.compiler.is_compiling() and _get_current_dispatch_mode() is None
 
 
 def _has_onednn() -> bool:
