@@ -26,8 +26,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--amp', action='store_true', help='automatic mixed precision (needs a GPU)')
     parser.add_argument(
         '--auto-scale-lr',
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help='scale the learning rate linearly from auto_scale_lr.base_batch_size to the real batch size (default: where the '
+        'config states that size)',
+    )
+    parser.add_argument(
+        '--dry-run',
         action='store_true',
-        help='scale the learning rate linearly from auto_scale_lr.base_batch_size to the real batch size',
+        help='do everything once: a step, the evaluation of one image, a checkpoint; print memory and time, and leave nothing',
     )
     parser.add_argument('--no-validate', action='store_true', help='no validation during training')
     parser.add_argument(
@@ -58,15 +65,22 @@ def run(args: argparse.Namespace) -> Any:
     cfg = open_session(args)
     apply_arguments(cfg, args)
     from mmxf.engine.elastic import resume_after_restart
+    from mmxf.engine.scale_lr import install as install_scaling
 
+    from . import _dry_run
     from ._banner import BannerHook
 
-    decision = None if args.resume else resume_after_restart(cfg)
+    decision = None if args.resume or args.dry_run else resume_after_restart(cfg)
+    folder = _dry_run.prepare(cfg) if args.dry_run else None
     runner = build_runner(cfg)
+    install_scaling(runner)
     if decision is not None:
         runner.logger.warning(decision)
     add_missing_hooks(runner)
     runner.register_hook(BannerHook())
+    if folder is not None:
+        _dry_run.run(runner, folder)
+        return runner
     runner.train()
     return runner
 
@@ -93,13 +107,13 @@ def apply_arguments(cfg: Any, args: argparse.Namespace) -> None:
         raise UserError(f'{args.config} has no {" and no ".join(missing)}: it cannot be trained')
     if args.amp:
         use_amp(cfg)
-    if args.auto_scale_lr:
-        if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
-            raise UserError(
-                '--auto-scale-lr needs auto_scale_lr = dict(base_batch_size=N) in the config: the batch size '
-                'that its learning rate was chosen for'
-            )
-        cfg.auto_scale_lr.enable = True
+    if args.auto_scale_lr and 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
+        raise UserError(
+            '--auto-scale-lr needs auto_scale_lr = dict(base_batch_size=N) in the config: the batch size '
+            'that its learning rate was chosen for'
+        )
+    if args.auto_scale_lr is not None and cfg.get('auto_scale_lr'):
+        cfg.auto_scale_lr.enable = args.auto_scale_lr
     if args.no_validate:
         cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
     if args.val_loss or args.train_metrics:

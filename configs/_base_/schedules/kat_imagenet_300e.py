@@ -1,7 +1,7 @@
 # KAT on ImageNet-1k: 300 epochs, batch 1024.
 #
 # 1,281,167 images / 1024 = 1,251 iterations an epoch; 300 epochs = 375,300 iterations; warm-up 5 epochs = 6,255 iterations.
-# Other batch sizes: `mmxf train --auto-scale-lr` scales the rate linearly with (GPUs x train_dataloader.batch_size) / 1024.
+# Other batch sizes: `mmxf train` scales the rate linearly with (GPUs x train_dataloader.batch_size) / 1024.
 train_cfg = dict(type='ExactEpochBasedTrainLoop', max_epochs=300, val_interval=10)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
@@ -21,4 +21,4 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=True, begin=0, end=5, convert_to_iter_based=True),
     dict(type='CosineAnnealingLR', eta_min=0., by_epoch=True, begin=5, end=300, convert_to_iter_based=True),
 ]
-auto_scale_lr = dict(enable=False, base_batch_size=1024)
+auto_scale_lr = dict(base_batch_size=1024)

@@ -2,7 +2,7 @@
 #
 # 150,000 iterations x 64 images / 118,287 training images = 81 epochs.
 # Warm-up: 5,000 x 64 / 118,287 = 2.7 epochs. Validation every 5,000 iterations: 30 times.
-# Other batch sizes: `mmxf train --auto-scale-lr` scales the rate linearly with (GPUs x train_dataloader.batch_size) / 64.
+# Other batch sizes: `mmxf train` scales the rate linearly with (GPUs x train_dataloader.batch_size) / 64.
 train_cfg = dict(type='ExactIterBasedTrainLoop', max_iters=150000, val_interval=5000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
@@ -25,4 +25,4 @@ optim_wrapper = dict(
 # Linear warm-up from 0.001 of the rate, then (1 - t / 150000) ** 0.9, counted from iteration 0.
 param_scheduler = [dict(type='TF2WarmupPolyLR', by_epoch=False, warmup_iters=5000, warmup_factor=0.001, power=0.9)]
 
-auto_scale_lr = dict(enable=False, base_batch_size=64)
+auto_scale_lr = dict(base_batch_size=64)

@@ -8,4 +8,4 @@ optim_wrapper = dict(
     dtype='bfloat16',
     optimizer=dict(type='AdamW', lr=8e-5, weight_decay=0.1))
 param_scheduler = [dict(type='ExponentialLR', gamma=0.99, by_epoch=True)]
-auto_scale_lr = dict(enable=False, base_batch_size=8)
+auto_scale_lr = dict(base_batch_size=8)

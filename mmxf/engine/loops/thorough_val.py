@@ -65,7 +65,7 @@ class ThoroughValLoop(ValLoop):
         for index, batch in enumerate(self.dataloader):
             self.run_iter(index, batch)
         metrics = self.evaluator.evaluate(len(self.dataloader.dataset))
-        metrics.update(self._mean_losses())
+        metrics.update(self.mean_losses())
         metrics.update(self._score_slice())
         self.runner.call_hook('after_val_epoch', metrics=metrics)
         self.runner.call_hook('after_val')
@@ -98,7 +98,7 @@ class ThoroughValLoop(ValLoop):
             entry[0] += float(value) * size
             entry[1] += size
 
-    def _mean_losses(self) -> dict[str, float]:
+    def mean_losses(self) -> dict[str, float]:
         """Mean over the samples of all ranks."""
         if not self.compute_loss:
             return {}
