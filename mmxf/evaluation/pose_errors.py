@@ -5,8 +5,8 @@ of them is the published number of that part.
 """
 import numpy as np
 
-# One SVD call on this many frames keeps its temporaries within a few dozen megabytes.
-_FRAMES_AT_ONCE = 65536
+# So many frames at a time stay in the cache.
+_FRAMES_AT_ONCE = 4096
 
 
 def check_poses(predicted: np.ndarray, target: np.ndarray) -> None:
@@ -32,7 +32,7 @@ def rescale(predicted: np.ndarray, target: np.ndarray) -> np.ndarray:
 def procrustes(predicted: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Poses (N, K, 3), each moved, turned and scaled to fit its target best (no mirroring); MPJPE of them is P-MPJPE.
 
-    One batched SVD for all frames (Schoenemann 1966).
+    All frames at once (Schoenemann 1966): rotations in closed form, by SVD where that would lose digits.
     """
     out = np.empty_like(predicted, dtype=np.result_type(predicted, target))
     for start in range(0, len(predicted), _FRAMES_AT_ONCE):
@@ -42,17 +42,56 @@ def procrustes(predicted: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def _procrustes(predicted: np.ndarray, target: np.ndarray) -> np.ndarray:
-    middle_p, middle_t = predicted.mean(1, keepdims=True), target.mean(1, keepdims=True)
+    mean = np.full((1, predicted.shape[1]), 1 / predicted.shape[1], predicted.dtype)        # ten times as fast as mean()
+    middle_p, middle_t = np.matmul(mean, predicted), np.matmul(mean.astype(target.dtype), target)
     p, t = predicted - middle_p, target - middle_t
-    # p^T t as 3 x K times K x 3.
-    u, s, vt = np.linalg.svd(np.matmul(p.transpose(0, 2, 1), t))
+    rotation, total = best_rotations(np.matmul(p.transpose(0, 2, 1), t).astype(np.float64))
+    with np.errstate(invalid='ignore', divide='ignore'):
+        scale = total / np.einsum('nkc,nkc->n', p, p)
+    return np.matmul(p, (rotation * scale[:, None, None]).astype(p.dtype)) + middle_t
+
+
+def best_rotations(products: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rotations R that maximise trace(R^T M) of matrices M (N, 3, 3) float64, and these traces (N,).
+
+    The trace is the largest root of a quartic whose coefficients are invariants of M, R follows from it without a decomposition
+    (Markley 1993, "Attitude determination using vector observations: a fast optimal matrix algorithm"). An SVD of every matrix
+    takes ten times as long; it serves where two singular values (the least one signed) nearly cancel and R is not certain.
+    """
+    size = np.linalg.norm(products, axis=(1, 2))
+    m = products / np.where(size > 0, size, 1)[:, None, None]
+    rows = [m[:, i].T.copy() for i in range(3)]                                     # (3, N) each
+    cofactors = np.stack([_cross(rows[1], rows[2]), _cross(rows[2], rows[0]), _cross(rows[0], rows[1])]).transpose(2, 0, 1)
+    det = (rows[0].T * cofactors[:, 0]).sum(1)
+    cubed = np.matmul(np.matmul(m, m.transpose(0, 2, 1)), m)
+    constant = 2 * np.einsum('nij,nij->n', cubed, m) - 1
+    root = np.full(len(m), 3 ** 0.5)
+    with np.errstate(invalid='ignore', divide='ignore'):
+        for _ in range(12):     # Newton from above, where the quartic is convex
+            square = root * root
+            step = (square * square - 2 * square - 8 * det * root + constant) / (4 * root * square - 4 * root - 8 * det)
+            root = root - step
+        kappa = (root * root - 1) / 2
+        zeta = kappa * root - det           # product of the sums of two singular values
+        rotation = ((kappa + 1)[:, None, None] * m + root[:, None, None] * cofactors - cubed) / zeta[:, None, None]
+    unsure = ~(np.abs(step) < 1e-12) | ~(zeta > 1e-4) | (size == 0)
+    if unsure.any():
+        rotation[unsure], root[unsure] = _by_svd(m[unsure])
+    return rotation, root * size
+
+
+def _by_svd(products: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    u, s, vt = np.linalg.svd(products)
     # A reflection is undone along the least important axis.
-    sign = np.where(np.linalg.det(u) * np.linalg.det(vt) < 0, -1, 1).astype(s.dtype)
+    sign = np.where(np.linalg.det(u) * np.linalg.det(vt) < 0, -1, 1)
     u[:, :, 2] *= sign[:, None]
     s[:, 2] *= sign
-    with np.errstate(invalid='ignore', divide='ignore'):
-        scale = s.sum(1) / np.einsum('nkc,nkc->n', p, p)
-    return np.matmul(p, np.matmul(u, vt) * scale[:, None, None]) + middle_t
+    return np.matmul(u, vt), s.sum(1)
+
+
+def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Of (3, N) each."""
+    return np.stack([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])
 
 
 def velocity_errors(predicted: np.ndarray, target: np.ndarray, axis: int = 0) -> np.ndarray:
