@@ -69,9 +69,11 @@ def test_pipeline(cfg):
 
     pipeline = None
     for split in ('test', 'val'):
-        dataset = innermost_dataset((cfg.get(f'{split}_dataloader') or {}).get('dataset'))
-        if dataset is not None and dataset.get('pipeline'):
-            pipeline = dataset['pipeline']
+        outer = (cfg.get(f'{split}_dataloader') or {}).get('dataset') or {}
+        # A wrapper that makes samples of its own, such as crops of objects, has the pipeline itself.
+        for dataset in (innermost_dataset(outer) or {}, outer):
+            pipeline = pipeline or dataset.get('pipeline')
+        if pipeline:
             break
     if pipeline is None:
         raise UserError(

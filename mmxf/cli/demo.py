@@ -1,4 +1,4 @@
-"""Segment pictures, folders of pictures and videos, or lift 2-D poses, and draw what was found."""
+"""Segment or classify pictures, folders of pictures and videos, or lift 2-D poses, and draw what was found."""
 
 import argparse
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ._errors import user_errors
 
-SUMMARY = 'Segment an image, a folder of images or a video, or lift 2-D poses, and draw the result'
+SUMMARY = 'Segment or classify an image, a folder of images or a video, or lift 2-D poses, and draw the result'
 IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 KEYPOINTS = ('.npz', '.json')
 VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v')
@@ -40,6 +40,7 @@ def parse_args(argv=None) -> argparse.Namespace:
         metavar=('WIDTH', 'HEIGHT'),
         help='of the image that 2-D joints belong to, where their file does not tell',
     )
+    parser.add_argument('--topk', type=int, default=5, help='classifiers: classes to name (default: 5)')
     parser.add_argument('--mp4', action='store_true', help='poses: write an .mp4 instead of a .gif')
     parser.add_argument(
         '--trust-pickle',
@@ -76,6 +77,7 @@ def main(argv=None) -> int:
     import torch
 
     from mmxf.apis import init_model
+    from mmxf.apis.synthetic import is_classifier
     from mmxf.config.overrides import parse_options
     from mmxf.engine.allocator import keep_freed_memory
 
@@ -92,6 +94,12 @@ def main(argv=None) -> int:
     out_dir = Path(args.out_dir)
     if path.suffix.lower() in KEYPOINTS or hasattr(model, 'skeleton'):
         return run_keypoints(model, path, out_dir, args)
+    if is_classifier(model):
+        from ._classes import name_classes, run_classification
+
+        name_classes(model)
+        if not video:
+            return run_classification(model, files, path if path.is_dir() else path.parent, out_dir, args)
     check_classes(model)
     if video:
         return run_video(model, path, out_dir, args)
@@ -149,6 +157,12 @@ def draw(model, image, sample, args):
     from mmxf.config import UserError
     from mmxf.visualization import draw_panoptic, side_by_side
 
+    if 'pred_scores' in sample:
+        from mmxf.visualization.classes import draw_classes
+
+        from ._classes import ranked
+
+        return draw_classes(image[..., ::-1], ranked(sample, model.dataset_meta['classes'], args.topk))
     if 'pred_panoptic_seg' not in sample:
         raise UserError(
             f'{model.cfg.filename}: this model predicts no panoptic segments; its predictions have '

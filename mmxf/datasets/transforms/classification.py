@@ -13,9 +13,14 @@ _INTERPOLATIONS = dict(bilinear=2, bicubic=3)      # Pillow's numbers
 
 @TRANSFORMS.register_module()
 class CropToBox(BaseTransform):
-    """Cuts `crop_box` (x1, y1, x2, y2) out of the image; what lies outside repeats the border. Reads and writes `img`."""
+    """Cuts `crop_box` (x1, y1, x2, y2) out of the image; what lies outside repeats the border. Reads and writes `img`.
+
+    An image without a box, such as one that a user gives to a trained model, is left whole.
+    """
 
     def transform(self, results: dict) -> dict:
+        if 'crop_box' not in results:
+            return results
         img = results['img']
         height, width = img.shape[:2]
         x1, y1, x2, y2 = (round(float(value)) for value in results['crop_box'])
