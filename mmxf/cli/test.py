@@ -23,7 +23,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--out', metavar='FILE', help='.json: write the metrics there; .pkl: write the predictions there'
     )
     parser.add_argument(
-        '--show-dir', metavar='DIR', help='draw image, ground truth and prediction of each image into DIR'
+        '--show-dir', metavar='DIR', help='draw image, ground truth and prediction of each image into DIR, with a page index.html'
+    )
+    parser.add_argument(
+        '--confusion', metavar='DIR', help='segmentation, detection: write confusion matrix and table of classes into DIR'
     )
     parser.add_argument(
         '--tta', action='store_true', help="test-time augmentation: the config's tta_model"
@@ -50,6 +53,12 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if args.out and args.out.endswith('.json') and runner.rank == 0:
         write_metrics(metrics, args.out)
         runner.logger.info(f'metrics in {args.out}')
+    if args.show_dir and runner.rank == 0:
+        from mmxf.visualization.gallery import write_gallery
+
+        page = write_gallery(args.show_dir, Path(args.config).stem, metrics)
+        runner.logger.info(f'gallery: {page}' if page else f'nothing was drawn into {args.show_dir}: this model predicts nothing '
+                           'that can be drawn')
     return metrics
 
 
@@ -69,6 +78,8 @@ def apply_arguments(cfg: Any, args: argparse.Namespace) -> None:
     cfg.load_from, cfg.resume = existing_file(args.checkpoint, 'checkpoint'), False
     if args.show_dir:
         draw_into(cfg, args.show_dir)
+    if args.confusion:
+        cfg.test_evaluator = add_confusion(cfg.test_evaluator, os.path.abspath(args.confusion), args.config)
     if args.tta:
         use_tta(cfg, args.config)
 
@@ -119,6 +130,33 @@ def draw_into(cfg: Any, folder: str) -> None:
             {'type': 'mmxf.PanopticVisualizationHook', 'out_dir': folder, 'num_samples': -1},
         ]
     cfg.default_hooks = hooks
+
+
+def add_confusion(evaluator: Any, folder: str, name: str) -> list:
+    """The evaluators and one that makes a confusion matrix, which reads the truth where one of the others does.
+
+    Raises:
+        UserError: when none of them is of segmentation or detection.
+    """
+    from mmxf.config import UserError
+
+    metrics = list(evaluator) if isinstance(evaluator, (list, tuple)) else [evaluator]
+    if len(metrics) == 1 and isinstance(metrics[0].get('metrics'), list):
+        metrics = list(metrics[0]['metrics'])
+    found = {}
+    for metric in metrics:
+        kind = str(metric.get('type', '')).split('.')[-1]
+        if kind in ('SemanticMetric', 'PanopticMetric'):
+            keys = ('ann_file', 'seg_prefix', 'map_path', 'reduce_zero_label')
+            found['SemanticConfusion'] = {key: metric[key] for key in keys if metric.get(key) is not None}
+        elif kind == 'IoUMetric':
+            found.setdefault('SemanticConfusion', {})
+        elif kind in ('CocoMetric', 'InstanceMetric') and metric.get('ann_file') and not metric.get('seg_prefix'):
+            found['DetectionConfusion'] = dict(ann_file=metric['ann_file'])
+    if not found:
+        raise UserError(f'--confusion: none of the test_evaluators of {name} is of segmentation or detection '
+                        f'({", ".join(str(metric.get("type")) for metric in metrics)})')
+    return metrics + [dict(type=f'mmxf.{kind}', out_dir=folder, **keys) for kind, keys in found.items()]
 
 
 def _draws_panoptic(hook: Any) -> bool:

@@ -9,12 +9,14 @@ import numpy as np
 from mmengine.hooks import Hook
 
 from mmxf.registry import HOOKS
-from mmxf.visualization import panoptic_from_png, panoptic_sheet, read_rgb, write_image
+from mmxf.visualization import panoptic_from_png, panoptic_sheet, read_rgb, side_by_side, write_image
+from mmxf.visualization.prediction import can_draw, draw_prediction
 
 
 @HOOKS.register_module()
 class PanopticVisualizationHook(Hook):
-    """Writes sheets (image | ground truth | prediction) of panoptic predictions at validation and test.
+    """Writes sheets (image | ground truth | prediction) of panoptic predictions at validation and test; of other tasks
+    image and prediction.
 
     Ground truth comes from the data set's panoptic files where it knows them; without, the sheet has two
     pictures.
@@ -76,7 +78,7 @@ class PanopticVisualizationHook(Hook):
             position = (batch_idx * size + i) * get_world_size() + get_rank()
             if 0 <= self.num_samples <= position:
                 return
-            if 'pred_panoptic_seg' in sample:
+            if can_draw(sample):
                 self._draw_sample(runner, dataset, sample, position, folder)
 
     def _draw_sample(self, runner, dataset, sample, position: int, folder: Path) -> None:
@@ -116,8 +118,14 @@ def draw_sample(
     Raises OSError or ValueError where the image cannot be read, TypeError where the sample does not know
     its path.
     """
-    classes = list(metainfo['classes'])
     path = Path(sample.get('img_path'))
+    if 'pred_panoptic_seg' not in sample:
+        image = read_rgb(path)
+        drawn = draw_prediction(image, sample, metainfo)
+        scale = max(1, -(-min_side // min(drawn.shape[:2])))
+        image, drawn = (picture.repeat(scale, 0).repeat(scale, 1) for picture in (image, drawn))
+        return side_by_side([('image', image), ('prediction', drawn)], path.name)
+    classes = list(metainfo['classes'])
     maps = []
     if info and info.get('seg_map_path') and info.get('segments_info') is not None:
         maps.append((
