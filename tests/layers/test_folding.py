@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from mmxf.layers.conv_norm import ConvNorm
-from mmxf.layers.folding import conv_norm
+from mmxf.layers.folding import conv_norm, conv_norm_pair
 
 
 def random_norm(norm: nn.Module) -> nn.Module:
@@ -40,6 +40,24 @@ def test_sequences(activation):
             out = conv_norm(conv, norm, x, activation, plus)
         wanted = expected if plus is None else expected + plus
         torch.testing.assert_close(out, nn.functional.gelu(wanted) if activation == 'gelu' else wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize('stride', [1, 2])
+@pytest.mark.parametrize('activation', ['none', 'relu'])
+def test_two_convolutions_as_one(stride, activation):
+    torch.manual_seed(0)
+    conv, other = nn.Conv2d(5, 8, 1), nn.Conv2d(6, 8, 1, stride=stride, bias=False)
+    norm, other_norm = (random_norm(nn.BatchNorm2d(8)) for _ in range(2))
+    x, y = torch.randn(2, 5, 7, 4), torch.randn(2, 6, 7 * stride - stride + 1, 4 * stride)
+    expected = norm(conv(x)) + other_norm(other(y))
+    expected = expected.relu() if activation == 'relu' else expected
+    torch.testing.assert_close(conv_norm_pair((conv, norm), x, (other, other_norm), y, activation), expected)
+    with torch.no_grad():
+        out = conv_norm_pair((conv, norm), x, (other, other_norm), y, activation)
+        torch.testing.assert_close(out, expected, rtol=1e-5, atol=1e-5)
+        other.weight.mul_(2)
+        changed = conv_norm_pair((conv, norm), x, (other, other_norm), y, activation)
+    assert not torch.allclose(changed, out)
 
 
 def test_weights_that_change_are_folded_anew():

@@ -12,6 +12,7 @@ from mmxf.layers.folding import can_fold, norm_affine
 from mmxf.layers.layer_norm import LayerNorm2d
 from mmxf.layers.recompute import recompute
 from mmxf.layers.relative_position import RelativePositionTable
+from mmxf.layers.strips import strips
 from mmxf.registry import MODELS
 
 
@@ -20,7 +21,7 @@ def resize(x: Tensor, size: tuple[int, int], align_corners: bool | None = None) 
     which is the official rule: odd maps come from odd crops (641, 1281), whose strides share their corner pixels."""
     if x.shape[-2:] == tuple(size):
         return x
-    align_corners = x.shape[-1] % 2 == 1 if align_corners is None else align_corners
+    align_corners = bool(x.shape[-1] % 2 == 1) if align_corners is None else align_corners
     return F.interpolate(x, size=tuple(size), mode='bilinear', align_corners=align_corners)
 
 
@@ -32,6 +33,11 @@ def channels_last_gradient(x: Tensor) -> Tensor:
     if x.requires_grad:
         x.register_hook(lambda grad: grad.contiguous(memory_format=torch.channels_last))
     return x
+
+
+def gelu(x: Tensor) -> Tensor:
+    """GELU of what nobody else reads; in its own memory when no gradient is asked for."""
+    return F.gelu(x) if torch.is_grad_enabled() else torch.ops.aten.gelu_(x)
 
 
 class AxialAttention(nn.Module):
@@ -66,6 +72,11 @@ class AxialAttention(nn.Module):
         rows = rows.flatten(0, 1)                                                  # (R, L, 2 dk + dv)
         q, k, v = (t.unflatten(2, (self.num_heads, -1)).transpose(1, 2)
                    for t in rows.split(self.splits, dim=2))                        # (R, h, L, d), views
+        if can_fold(self.similarity_norm):
+            maps = qkv.new_empty(B, H, W, v.shape[1] * v.shape[3])
+            rows = maps.transpose(1, 2) if self.axis == 'height' else maps         # (B, W or H, L, dv)
+            self._attend_folded(q, k, v, rows.unflatten(3, (self.num_heads, -1)))
+            return maps.permute(0, 3, 1, 2)
         # The (R, h, L, L) tensors are many and cheap to make again.
         out = recompute(self, self._attend, q, k, v)                               # (R, L, dv)
         out = out.unflatten(0, (B, -1))
@@ -82,13 +93,6 @@ class AxialAttention(nn.Module):
         length = q.shape[2]
         query_rpe = self.query_rpe(length).transpose(1, 2)                         # (l, d, m)
         key_rpe = self.key_rpe(length).permute(1, 2, 0)                            # (m, d, l)
-        if can_fold(self.similarity_norm):
-            # A fixed norm is a factor per head and term (its shift cancels in the softmax over keys): it goes into q and k.
-            content, query, key = norm_affine(self.similarity_norm)[0].view(3, -1, 1, 1)
-            sums = torch.matmul(q * content, k.transpose(2, 3))
-            sums += self._by_position(q * query, query_rpe)
-            sums += self._by_position(k * key, key_rpe).transpose(2, 3)
-            return sums
         terms = torch.cat([torch.matmul(q, k.transpose(2, 3)), self._by_position(q, query_rpe),
                            self._by_position(k, key_rpe).transpose(2, 3)], dim=1)  # (R, 3h, L, L)
         return self.similarity_norm(terms).unflatten(1, (3, self.num_heads)).sum(1)
@@ -104,13 +108,31 @@ class AxialAttention(nn.Module):
         content = torch.matmul(weights.to(v), v)                                   # (R, h, L, d)
         position = self._by_position(weights.to(value_rpe), value_rpe)
         content, position = (t.transpose(1, 2).flatten(2) for t in (content, position))
-        if can_fold(self.output_norm):
-            scale, shift = (t.chunk(2) for t in norm_affine(self.output_norm))
-            return torch.addcmul(shift[0] + shift[1], content, scale[0]).addcmul_(position, scale[1])
         both = torch.cat([content, position], dim=2)                               # (R, L, 2 dv)
         # Seen as a map with channels last in memory, for which batch norm is several times faster than for (R, C, L).
         both = channels_last_gradient(self.output_norm(both.permute(2, 0, 1)[None]))
         return both[0].permute(1, 2, 0).unflatten(2, (2, -1)).sum(2)
+
+    def _attend_folded(self, q: Tensor, k: Tensor, v: Tensor, out: Tensor) -> None:
+        """`_attend` with fixed norms, which are factors of heads and of channels, into `out` (B, R / B, L, h, d)."""
+        length = q.shape[2]
+        # The norm's shift cancels in the softmax over keys; its factors, one a head and term, go into q and k.
+        content, query, key = norm_affine(self.similarity_norm)[0].view(3, -1, 1, 1)
+        sums = torch.matmul(_scaled(q, content), k.contiguous().transpose(2, 3))   # (R, h, L, L)
+        sums += self._by_position(_scaled(q, query), self.query_rpe(length).transpose(1, 2))
+        sums += self._by_position(_scaled(k, key), self.key_rpe(length).permute(1, 2, 0)).transpose(2, 3)
+        weights = sums.float().softmax(-1).to(v)
+        scale, shift = (t.view(2, self.num_heads, -1) for t in norm_affine(self.output_norm))
+        content = torch.matmul(weights, v.contiguous())                            # (R, h, L, d)
+        position = self._by_position(weights, self.value_rpe(length).to(v))
+        content, position = (t.transpose(1, 2).view_as(out) for t in (content, position))
+        torch.addcmul(shift[0] + shift[1], content, scale[0], out=out)
+        out.addcmul_(position, scale[1])
+
+
+def _scaled(x: Tensor, factor: Tensor) -> Tensor:
+    """x * factor, contiguous in memory whatever x is."""
+    return torch.mul(x, factor, out=x.new_empty(x.shape))
 
 
 class Block(nn.Module):
@@ -145,7 +167,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, 4 base, H, W)."""
-        x = F.gelu(x)
+        x = gelu(x)
         shortcut = x if self.shortcut is None else self.shortcut(x)
         x = self.middle(self.conv1(x))
         if isinstance(self.drop_path, nn.Identity) or not self.training:
@@ -164,7 +186,7 @@ class ResizedFuse(nn.Module):
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
         """Activated low (B, C, h, w) and raw high (B, C', H, W) -> (B, out, H, W)."""
         low = resize(self.low(low), high.shape[-2:])
-        return low + high if self.high is None else self.high(F.gelu(high), add=low, into=True)
+        return low + high if self.high is None else self.high(gelu(high), add=low, into=True)
 
 
 @MODELS.register_module()
@@ -223,9 +245,18 @@ class KMaXPixelDecoder(nn.Module):
                 x = block(x) if block.kind == 'axial' else recompute(block, block, x)
             if i < len(self.stages) - 1:
                 # Every later reader activates this map first: once is enough.
-                activated.append(F.gelu(x))
+                activated.append(gelu(x))
         return activated[:3], x
 
     def _join(self, stage: int, low: Tensor, feature: Tensor) -> Tensor:
         """The input of a stage from the stage before it and its level of the backbone."""
-        return self.fuses[stage - 1](low, self.in_norms[stage](feature))
+        fuse, norm = self.fuses[stage - 1], self.in_norms[stage]
+        if fuse.high is None or len(feature) > 1 or feature.device.type != 'cpu' or not can_fold(fuse.high.norm):
+            return fuse(low, norm(feature))
+        out = resize(fuse.low(low), feature.shape[-2:])
+        for rows, *_ in strips(feature):
+            part = out[:, :, rows]
+            sums = fuse.high(gelu(norm(feature[:, :, rows])), add=part, into=True)
+            if sums.data_ptr() != part.data_ptr():
+                part.copy_(sums)
+        return out

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mmxf.layers.conv_norm import NORM_EPS, NORM_MOMENTUM, ConvNorm
 from mmxf.layers.folding import can_fold, folded_weights, norm_affine
 from mmxf.layers.recompute import recompute
+from mmxf.layers.strips import strips
 
 
 class Prediction(NamedTuple):
@@ -47,13 +48,31 @@ class KMaXPredictor(nn.Module):
 
     def forward(self, pixels: Tensor, mask_queries: Tensor, class_queries: Tensor) -> Prediction:
         """pixels (B, C, h, w); queries (B, D, Q), activated."""
-        features = recompute(self, self._embed, pixels)                                         # (B, C, h, w)
         kernels = self.mask_embed(mask_queries)                                                 # (B, C, Q)
+        if pixels.device.type == 'cpu' and can_fold(self.mask_norm):
+            return Prediction(self.classify(class_queries), *self._in_strips(pixels, kernels))
+        features = recompute(self, self._embed, pixels)                                         # (B, C, h, w)
         B, _, h, w = features.shape
         # Pixels before queries in memory: what follows (softmax, arg max) runs over queries.
         logits = torch.matmul(features.flatten(2).transpose(1, 2), kernels.to(features))        # (B, hw, Q)
         logits = self._normalise(logits.float()).transpose(1, 2).unflatten(2, (h, w))           # (B, Q, h, w)
         return Prediction(self.classify(class_queries), logits, features)
+
+    def _in_strips(self, pixels: Tensor, kernels: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C, h, w) and kernels (B, D, Q) to mask logits (B, Q, h, w) and features (B, D, h, w), strip by strip of rows."""
+        (B, _, h, w), (_, D, Q) = pixels.shape, kernels.shape
+        scale, shift = norm_affine(self.mask_norm)
+        kernels = (kernels * scale).float()
+        features = kernels.new_empty(B, h, w, D)
+        logits = kernels.new_empty(B, h * w, Q)
+        depthwise, pointwise = self.pixel_head
+        for rows, source, inner in strips(pixels, reach=depthwise.conv.padding[0]):
+            strip = depthwise(pixels[:, :, source])[:, :, inner]
+            strip = self.pixel_embed(pointwise(strip)).float().permute(0, 2, 3, 1)              # (B, rows, w, C)
+            length = torch.linalg.vector_norm(strip, dim=3, keepdim=True).clamp_min_(1e-12)
+            strip = torch.div(strip, length, out=features[:, rows])
+            torch.baddbmm(shift.float(), strip.flatten(1, 2), kernels, out=logits[:, rows.start * w:rows.stop * w])
+        return logits.transpose(1, 2).unflatten(2, (h, w)), features.permute(0, 3, 1, 2)
 
     def _embed(self, pixels: Tensor) -> Tensor:
         """(B, C, h, w) -> unit vectors (B, embed_channels, h, w) float32."""
