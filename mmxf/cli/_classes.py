@@ -19,36 +19,40 @@ def ranked(sample, classes, count: int) -> list[tuple[str, float]]:
 
 def run_classification(model, files: list[Path], root: Path, out_dir: Path, args) -> int:
     """Classifies images; writes each with its classes, and `classes.json`: file name to a list of {class, score}."""
-    from mmxf.apis import ImageError
-    from mmxf.apis.inference import inference, read_image
+    from mmxf.apis.streaming import Speed, Writers, predict_stream
     from mmxf.visualization import write_image
     from mmxf.visualization.classes import draw_classes
 
     found: dict[str, list[dict]] = {}
-    bad, said = [], time.time()
-    step = args.batch_size or 1
-    for start in range(0, len(files), step):
-        batch = []
-        for file in files[start:start + step]:
-            try:
-                batch.append((file, read_image(file)))
-            except ImageError as error:
-                bad.append(file)
-                print(f'skipped: {error}', file=sys.stderr)
-        samples = inference(model, [image for _, image in batch], step) if batch else []
-        for (file, image), sample in zip(batch, samples):
-            name = file.relative_to(root)
-            classes = ranked(sample, model.dataset_meta['classes'], args.topk)
-            found[str(name)] = [{'class': one, 'score': round(score, 6)} for one, score in classes]
-            out = out_dir / name.with_suffix('.png')
-            if out.resolve() == file.resolve():
-                out = out.with_name(f'{out.stem}_classes.png')
-            write_image(out, draw_classes(image[..., ::-1], classes))
+    bad, said, speed = [], time.time(), Speed()
+
+    def write(file: Path, image, classes):
+        out = out_dir / file.relative_to(root).with_suffix('.png')
+        if out.resolve() == file.resolve():
+            out = out.with_name(f'{out.stem}_classes.png')
+        return write_image(out, draw_classes(image[..., ::-1], classes)), classes
+
+    def say(results) -> None:
+        nonlocal said
+        for out, classes in results:
             if len(files) <= 20 or time.time() - said > 5:
                 said = time.time()
                 print(f'[{len(found) + len(bad)}/{len(files)}] {out}   {classes[0][0]} {classes[0][1]:.3f}')
+
+    with Writers(args.workers) as writers:
+        for one in predict_stream(model, ((file, file) for file in files), args.batch_size, args.workers, speed=speed):
+            if one.error is not None:
+                bad.append(one.key)
+                print(f'skipped: {one.error}', file=sys.stderr)
+                continue
+            classes = ranked(one.sample, model.dataset_meta['classes'], args.topk)
+            found[str(one.key.relative_to(root))] = [{'class': name, 'score': round(score, 6)} for name, score in classes]
+            say(writers.put(write, one.key, one.image, classes))
+        say(writers.rest())
     out_dir.mkdir(parents=True, exist_ok=True)
     (out_dir / 'classes.json').write_text(json.dumps(found, indent=1))
     print(f'{len(found)} pictures in {out_dir}, scores in {out_dir / "classes.json"}'
           + (f'; {len(bad)} of {len(files)} files could not be read: {", ".join(map(str, bad[:10]))}' if bad else ''))
+    if found:
+        print(speed.text())
     return 0 if found else 1

@@ -27,7 +27,15 @@ def parse_args(argv=None) -> argparse.Namespace:
     parser.add_argument(
         '--device', default=None, help="'cpu', 'cuda', 'cuda:1' (default: a GPU if there is one)"
     )
-    parser.add_argument('--batch-size', type=int, default=1, help='images a forward pass (default: 1)')
+    parser.add_argument(
+        '--batch-size', type=int, default=None, help='images a forward pass (default: 8 on a GPU, else 1)'
+    )
+    parser.add_argument(
+        '--workers', type=int, default=2, help='threads that read images ahead, and as many that draw (default: 2)'
+    )
+    parser.add_argument(
+        '--score', type=float, default=0.3, help='least score of instances that are drawn (default: 0.3)'
+    )
     parser.add_argument('--side-by-side', action='store_true', help='draw the image next to the result')
     parser.add_argument('--no-labels', action='store_true', help='do not write class names into the picture')
     parser.add_argument(
@@ -78,10 +86,15 @@ def main(argv=None) -> int:
 
     from mmxf.apis import init_model
     from mmxf.apis.synthetic import is_classifier
+    from mmxf.config import UserError
     from mmxf.config.overrides import parse_options
     from mmxf.engine.allocator import keep_freed_memory
 
     device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    if args.batch_size is None:
+        args.batch_size = 8 if device.startswith('cuda') else 1
+    if args.batch_size < 1 or args.workers < 1:
+        raise UserError(f'--batch-size and --workers must be at least 1, got {args.batch_size} and {args.workers}')
     if device == 'cpu':
         keep_freed_memory()
     model = init_model(
@@ -109,74 +122,94 @@ def main(argv=None) -> int:
 def check_classes(model) -> None:
     from mmxf.config import UserError
 
-    if not model.dataset_meta.get('classes'):
+    if not model.dataset_meta.get('classes') and 'Depth' not in type(model).__name__:
         raise UserError(
             f'{model.cfg.filename} names no classes: its data set needs metainfo with classes and a palette'
         )
 
 
 def run_images(model, files: list[Path], root: Path, out_dir: Path, args) -> int:
-    from mmxf.apis import ImageError
-    from mmxf.apis.inference import inference, read_image
+    from mmxf.apis.streaming import Speed, Writers, predict_stream
     from mmxf.visualization import write_image
 
-    written, bad, started = [], [], time.time()
-    for start in range(0, len(files), args.batch_size):
-        batch = []
-        for file in files[start : start + args.batch_size]:
-            try:
-                batch.append((file, read_image(file)))
-            except ImageError as error:
-                bad.append(file)
-                print(f'skipped: {error}', file=sys.stderr)
-        samples = inference(model, [image for _, image in batch], args.batch_size) if batch else []
-        for (file, image), sample in zip(batch, samples):
-            out = out_dir / file.relative_to(root).with_suffix('.png')
-            if out.resolve() == file.resolve():
-                out = out.with_name(f'{out.stem}_panoptic.png')
-            write_image(out, draw(model, image, sample, args))
-            written.append(out)
-            left = (time.time() - started) / len(written) * (len(files) - len(written) - len(bad))
-            print(
-                f'[{len(written) + len(bad)}/{len(files)}] {out}'
-                + (f'   ({left:.0f} s left)' if left > 10 else '')
-            )
+    bad, speed, progress = [], Speed(), _Progress(len(files))
+
+    def write(file: Path, image, sample) -> Path:
+        out = out_dir / file.relative_to(root).with_suffix('.png')
+        if out.resolve() == file.resolve():
+            out = out.with_name(f'{out.stem}_{_kind(sample)}.png')
+        return write_image(out, draw(model, image, sample, args))
+
+    with Writers(args.workers) as writers:
+        for found in predict_stream(model, ((file, file) for file in files), args.batch_size, args.workers, speed=speed):
+            if found.error is not None:
+                bad.append(found.key)
+                progress.skip()
+                print(f'skipped: {found.error}', file=sys.stderr)
+                continue
+            check_drawable(model, found.sample)
+            for out in writers.put(write, found.key, found.image, found.sample):
+                progress.say(out, speed)
+        for out in writers.rest():
+            progress.say(out, speed)
     print(
-        f'{len(written)} pictures in {out_dir}'
+        f'{progress.done} pictures in {out_dir}'
         + (
             f'; {len(bad)} of {len(files)} files could not be read: {", ".join(map(str, bad[:10]))}'
             if bad
             else ''
         )
     )
-    return 0 if written else 1
+    if progress.done:
+        print(f'{speed.text()}; {progress.rate():.1f} with drawing and writing')
+    return 0 if progress.done else 1
+
+
+class _Progress:
+    """A line for each result, with images per second and the time left."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.done, self.skipped, self.started = total, 0, 0, time.time()
+
+    def skip(self) -> None:
+        self.skipped += 1
+
+    def rate(self) -> float:
+        return self.done / max(time.time() - self.started, 1e-6)
+
+    def say(self, out: Path, speed) -> None:
+        self.done += 1
+        left = (self.total - self.done - self.skipped) / self.rate()
+        print(
+            f'[{self.done + self.skipped}/{self.total}] {out}'
+            + (f'   {self.rate():.1f} images/s, {left:.0f} s left' if left > 10 else '')
+        )
+
+
+def _kind(sample) -> str:
+    """What a result is called, where it would take the image's own name."""
+    return 'panoptic' if 'pred_panoptic_seg' in sample else 'prediction'
+
+
+def check_drawable(model, sample) -> None:
+    from mmxf.config import UserError
+    from mmxf.visualization.prediction import can_draw
+
+    if not can_draw(sample):
+        raise UserError(
+            f'{model.cfg.filename}: this model predicts nothing that can be drawn; its predictions have '
+            f'{", ".join(sample.keys())}'
+        )
 
 
 def draw(model, image, sample, args):
     """RGB picture of a BGR image and its prediction."""
-    from mmxf.config import UserError
-    from mmxf.visualization import draw_panoptic, side_by_side
+    from mmxf.visualization import side_by_side
+    from mmxf.visualization.prediction import draw_prediction
 
-    if 'pred_scores' in sample:
-        from mmxf.visualization.classes import draw_classes
-
-        from ._classes import ranked
-
-        return draw_classes(image[..., ::-1], ranked(sample, model.dataset_meta['classes'], args.topk))
-    if 'pred_panoptic_seg' not in sample:
-        raise UserError(
-            f'{model.cfg.filename}: this model predicts no panoptic segments; its predictions have '
-            f'{", ".join(sample.keys())}'
-        )
-    meta, rgb = model.dataset_meta, image[..., ::-1]
-    picture = draw_panoptic(
-        rgb,
-        sample.pred_panoptic_seg.sem_seg,
-        meta['classes'],
-        meta.get('palette'),
-        thing_classes=meta.get('thing_classes'),
-        alpha=args.alpha,
-        labels=not args.no_labels,
+    rgb = image[..., ::-1]
+    picture = draw_prediction(
+        rgb, sample, model.dataset_meta, alpha=args.alpha, labels=not args.no_labels, min_score=args.score
     )
     return (
         side_by_side([('image', fit(rgb, picture)), ('prediction', picture)])
@@ -222,7 +255,7 @@ def fit(image, other):
 def run_video(model, path: Path, out_dir: Path, args) -> int:
     import cv2
 
-    from mmxf.apis import inference
+    from mmxf.apis.streaming import Speed, Writers, predict_stream
     from mmxf.config import UserError
 
     capture = cv2.VideoCapture(str(path))
@@ -234,33 +267,67 @@ def run_video(model, path: Path, out_dir: Path, args) -> int:
     out = out_dir / f'{path.stem}.mp4'
     if out.resolve() == path.resolve():
         out = out_dir / f'{path.stem}_panoptic.mp4'
-    writer, frames, started, said = None, 0, time.time(), time.time()
+    film, speed = _Film(out, rate, total), Speed()
+
+    def frames():
+        number = 0
+        while (read := capture.read())[0]:
+            yield number, read[1]
+            number += 1
+
+    def picture(image, sample):
+        found = draw(model, image, sample, args)[..., ::-1]
+        # Encoders want even sizes.
+        return found[: found.shape[0] // 2 * 2, : found.shape[1] // 2 * 2].copy()
+
     try:
-        while True:
-            ok, frame = capture.read()
-            if not ok:
-                break
-            picture = draw(model, frame, inference(model, frame), args)[..., ::-1]
-            # Encoders want even sizes.
-            picture = picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2]
-            if writer is None:
-                size = (picture.shape[1], picture.shape[0])
-                writer = cv2.VideoWriter(str(out), cv2.VideoWriter_fourcc(*'mp4v'), rate, size)
-                if not writer.isOpened():
-                    raise UserError(f'OpenCV cannot write {out}: this build has no mp4 encoder')
-            writer.write(picture.copy())
-            frames += 1
-            if time.time() - said > 5:
-                said = time.time()
-                left = (said - started) / frames * max(0, total - frames)
-                print(f'[{frames}/{total or "?"}] frames' + (f', {left:.0f} s left' if total else ''))
+        with Writers(args.workers) as writers:
+            for found in predict_stream(model, frames(), args.batch_size, args.workers, speed=speed):
+                check_drawable(model, found.sample)
+                for drawn in writers.put(picture, found.image, found.sample):
+                    film.write(drawn, speed)
+            for drawn in writers.rest():
+                film.write(drawn, speed)
     finally:
         capture.release()
-        if writer is not None:
-            writer.release()
-    if not frames:
+        film.close()
+    if not film.frames:
         raise UserError(f'{path} holds no frame that can be decoded')
-    if frames < total:
-        print(f'{path}: {total - frames} of {total} frames could not be decoded', file=sys.stderr)
-    print(f'{frames} frames in {out}')
+    if film.frames < total:
+        print(f'{path}: {total - film.frames} of {total} frames could not be decoded', file=sys.stderr)
+    print(f'{film.frames} frames in {out}')
+    print(f'{speed.text()}; {film.frames / max(time.time() - film.started, 1e-6):.1f} with drawing and writing')
     return 0
+
+
+class _Film:
+    """An .mp4 that begins with its first picture, and says how far it is."""
+
+    def __init__(self, path: Path, rate: float, total: int) -> None:
+        self.path, self.rate, self.total = path, rate, total
+        self.writer, self.frames, self.started, self.said = None, 0, time.time(), time.time()
+
+    def write(self, picture, speed) -> None:
+        import cv2
+
+        from mmxf.config import UserError
+
+        if self.writer is None:
+            size = (picture.shape[1], picture.shape[0])
+            self.writer = cv2.VideoWriter(str(self.path), cv2.VideoWriter_fourcc(*'mp4v'), self.rate, size)
+            if not self.writer.isOpened():
+                raise UserError(f'OpenCV cannot write {self.path}: this build has no mp4 encoder')
+        self.writer.write(picture)
+        self.frames += 1
+        if time.time() - self.said > 5:
+            self.said = time.time()
+            rate = self.frames / (self.said - self.started)
+            left = max(0, self.total - self.frames) / rate
+            print(
+                f'[{self.frames}/{self.total or "?"}] {rate:.1f} images/s'
+                + (f', {left:.0f} s left' if self.total else '')
+            )
+
+    def close(self) -> None:
+        if self.writer is not None:
+            self.writer.release()
