@@ -1,7 +1,7 @@
 """KTPFormer in D3DP, 243 frames, Human3.6M, 2-D joints of CPN: the paper's diffusion row, 33.0 mm MPJPE.
 
-The best of 20 hypotheses, each joint by itself (J-Best), after 10 steps. D3DP's schedule and loss: 400 epochs of 4 windows a step. The
-paper's denoiser has no published code; see mmxf/models/ktpformer/__init__.py.
+The best of 20 hypotheses, each joint by itself (J-Best), after 10 steps. D3DP's schedule and loss: 400 epochs of 4 windows a
+step. The paper's denoiser has no published code; see mmxf/models/ktpformer/__init__.py.
 """
 _base_ = [
     '../_base_/datasets/h36m_lifting.py',

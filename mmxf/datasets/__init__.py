@@ -2,7 +2,7 @@
 
 from . import transforms
 from .depth import KITTIDepth, Matterport3D, MiniWorldDepth, NYUv2Depth, Panorama360D, Stanford2D3D
-from .human36m import Human36mLifting
+from .human36m import CocoLifting, Human36mLifting
 from .humaneva import HumanEvaLifting
 from .image_folder import ImageFolder, ObjectCrops
 from .miniworld.dataset import MiniWorldPanoptic
@@ -13,6 +13,7 @@ from .panoptic_classes import read_metainfo
 __all__ = [
     'ADE20KPanoptic',
     'CityscapesPanoptic',
+    'CocoLifting',
     'CocoPanoptic',
     'Human36mLifting',
     'HumanEvaLifting',

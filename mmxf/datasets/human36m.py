@@ -9,7 +9,7 @@ from mmxf.structures.cameras import PoseCamera, normalise_screen, world_to_camer
 
 from .human36m_cameras import human36m_cameras
 from .pose_lifting import PoseLiftingDataset, PoseVideo
-from .pose_metainfo import H36M_METAINFO, H36M_OF_32
+from .pose_metainfo import COCO_17_METAINFO, H36M_METAINFO, H36M_OF_32
 from .safe_npz import NpzError, read_npz
 
 
@@ -31,6 +31,7 @@ class Human36mLifting(PoseLiftingDataset):
     METAINFO = H36M_METAINFO
     TRAIN_SUBJECTS = ('S1', 'S5', 'S6', 'S7', 'S8')
     TEST_SUBJECTS = ('S9', 'S11')
+    LAYOUT = 'h36m'     # in the names of the files
     PREPARE = 'python tools/prepare_data.py h36m --root {root}'
 
     def __init__(self, keypoints: str = 'cpn_ft_h36m_dbb', camera_file: str | None = None, **kwargs) -> None:
@@ -40,7 +41,8 @@ class Human36mLifting(PoseLiftingDataset):
     def load_videos(self) -> list[PoseVideo]:
         """All videos of the subjects and actions that were asked for."""
         root = Path(self.data_root or '.')
-        path_3d, path_2d = self.require('data_3d_h36m.npz'), self.require(f'data_2d_h36m_{self.keypoints}.npz')
+        path_3d = self.require(f'data_3d_{self.LAYOUT}.npz')
+        path_2d = self.require(f'data_2d_{self.LAYOUT}_{self.keypoints}.npz')
         cameras = read_cameras(root / self.camera_file) if self.camera_file else human36m_cameras()
         positions = read_npz(path_3d, ['positions_3d'])['positions_3d']
         points = read_npz(path_2d, ['positions_2d'])['positions_2d']
@@ -60,7 +62,8 @@ class Human36mLifting(PoseLiftingDataset):
 
     def _views(self, subject: str, action: str, positions: dict, points: list, cameras: dict, path: Path) -> list[PoseVideo]:
         if action not in positions:
-            raise NpzError(f'{path}: subject {subject} has keypoints of {action!r}, but data_3d_h36m.npz has no positions of it')
+            raise NpzError(f'{path}: subject {subject} has keypoints of {action!r}, but data_3d_{self.LAYOUT}.npz has no '
+                           'positions of it')
         world = np.asarray(positions[action])
         world = world[:, list(H36M_OF_32)] if world.shape[1] == 32 else world
         if subject not in cameras or len(cameras[subject]) != len(points):
@@ -76,6 +79,16 @@ class Human36mLifting(PoseLiftingDataset):
                                    world_to_camera(world, camera.orientation, camera.translation), None,
                                    camera.width, camera.height, camera.intrinsics))
         return views
+
+
+@DATASETS.register_module()
+class CocoLifting(Human36mLifting):
+    """COCO's 17 joints, ``data_3d_coco.npz`` and ``data_2d_coco_*.npz`` of the same layout, as MiniWorld writes them; with
+    ``camera_file``, as there are no published cameras."""
+
+    METAINFO = COCO_17_METAINFO
+    LAYOUT = 'coco'
+    PREPARE = 'python tools/make_miniworld.py --people --root {root}'
 
 
 def read_cameras(path: Path) -> dict[str, list[PoseCamera]]:

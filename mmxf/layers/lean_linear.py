@@ -4,6 +4,7 @@ Two things, both without a change of the result beyond rounding:
 
 - What is cheap to make again is made again: the output of a layer norm or GELU before a linear layer is not kept, only its
   input, which the residual stream or the layer before has anyway. A block then keeps about half of what autograd would.
+  (chunked_mlp.py keeps less still, for time.)
 - On the CPU in float32, oneDNN multiplies instead of the BLAS that torch links, and takes GELU along in inference. On processors
   where that BLAS has no code for their vectors the difference is large, elsewhere it is small.
 

@@ -61,6 +61,20 @@ def test_people_are_read_as_human36m(people):
     assert sample['inputs'].abs().max() < 1, 'people leave the picture'
 
 
+def test_people_with_the_joints_of_coco(people):
+    from mmxf.datasets.human36m import CocoLifting
+
+    common = dict(data_root=str(people), camera_file='cameras.json', keypoints='gt', test_mode=True)
+    coco, h36m = CocoLifting(**common), Human36mLifting(**common)
+    assert coco.skeleton.joints[0] == 'nose' and coco.skeleton.root_joints == (11, 12)
+    for a, b in zip(coco.videos, h36m.videos):
+        for name in ('left_wrist', 'right_ankle'):      # the same people
+            i, j = coco.skeleton.joints.index(name), h36m.skeleton.joints.index(name)
+            np.testing.assert_allclose(a.points[:, i], b.points[:, j], atol=1e-6)
+            np.testing.assert_allclose((a.poses + a.root)[:, i], (b.poses + b.root)[:, j], atol=1e-5)
+        np.testing.assert_allclose(a.poses[:, 11] + a.poses[:, 12], 0, atol=1e-6)
+
+
 def test_projection_of_the_pose_is_the_input(people):
     from mmxf.structures.cameras import project
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from mmxf.config import load_config
 from mmxf.datasets.pose_metainfo import H36M_METAINFO, SKELETONS
+from mmxf.layers.chunked_mlp import chunked_mlp
 from mmxf.layers.drop_path import residual
 from mmxf.layers.lean_linear import gelu_mlp, linear, norm_linear
 from mmxf.layers.made_again import MadeAgain
@@ -53,10 +54,11 @@ def test_the_configs_of_the_ablation_have_the_parts_they_name():
 def test_lean_layers_are_the_plain_ones():
     torch.manual_seed(0)
     norm, first, second = nn.LayerNorm(64), nn.Linear(64, 96), nn.Linear(96, 64)
-    for rows in (5, 600):       # small inputs take another path than large ones
+    for rows in (5, 600, 2500):     # small inputs take another path than large ones, the largest goes in parts
         x = torch.randn(2, rows, 64, requires_grad=True)
         for ours, plain in ((lambda x: linear(x, first), first),
                             (lambda x: norm_linear(x, norm, first), lambda x: first(norm(x))),
+                            (lambda x: chunked_mlp(x, norm, first, second), lambda x: second(F.gelu(first(norm(x))))),
                             (lambda x: gelu_mlp(x, norm, first, second), lambda x: second(F.gelu(first(norm(x)))))):
             sources = [x, *norm.parameters(), *first.parameters(), *second.parameters()]
             seed = torch.randn_like(plain(x))
@@ -216,9 +218,11 @@ def test_tensors_are_made_again_and_not_kept():
     assert made and all(torch.equal(a, b) for a, b in zip(found, expected))
 
 
-def test_the_network_keeps_little_for_the_backward_pass():
-    """Of a token of C channels, 2 C of the residual stream a block, 3 C of Q, K and V, and the hidden 2 C of the MLP."""
-    model = lifter(40, H36M_METAINFO, channels=64, depth=4, num_heads=4).backbone.train()
+@pytest.mark.parametrize('chunk_mlp, channels', [(False, 7.9), (True, 5.9)])
+def test_the_network_keeps_little_for_the_backward_pass(chunk_mlp, channels):
+    """Of a token of C channels, 2 C of the residual stream a block, 3 C of Q, K and V, C after the temporal attention, and the
+    hidden 2 C of the MLP where they are kept."""
+    model = lifter(40, H36M_METAINFO, channels=64, depth=4, num_heads=4, chunk_mlp=chunk_mlp).backbone.train()
     kept: dict[int, int] = {}
 
     def pack(tensor):
@@ -238,4 +242,4 @@ def test_the_network_keeps_little_for_the_backward_pass():
         model(torch.randn(2, 40, 17, 2))
     size = sum(n for place, n in kept.items() if place not in parameters)
     token = 2 * 40 * 17 * 64 * 4
-    assert size < 8 * 7.9 * token + 6 * token
+    assert size < 8 * channels * token + 6 * token

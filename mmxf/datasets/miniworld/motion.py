@@ -3,7 +3,8 @@
 Joint angles are smooth curves (a walk's own, or sums of a few slow sines), so that motion has the inertia which a temporal
 model can
 learn from. The files are those that `Human36mLifting` reads: ``data_3d_h36m.npz``, ``data_2d_h36m_gt.npz`` (exact projections),
-``data_2d_h36m_detected.npz`` (with a detector's noise), and ``cameras.json``.
+``data_2d_h36m_detected.npz`` (with a detector's noise), and ``cameras.json``; the same with COCO's 17 joints for `CocoLifting`.
+And two people for a demo: ``example_keypoints.npz``.
 """
 import io
 import json
@@ -14,12 +15,16 @@ import numpy as np
 
 from mmxf.structures.cameras import PoseCamera, project, quaternion_of, screen_to_pixels, world_to_camera
 
-from .people import H36M_JOINTS, joints, stack, stride_speed, walk
+from .people import COCO_JOINTS, H36M_JOINTS, joints, stack, stride_speed, walk
 
 FPS = 50
 SUBJECTS = ('S1', 'S5', 'S6', 'S7', 'S8', 'S9', 'S11')    # as in Human3.6M: the last two are for tests
 ACTIONS = ('Walking', 'Turning', 'Waving')
-_SYMMETRY = [[4, 5, 6, 11, 12, 13], [1, 2, 3, 14, 15, 16]]
+# Joints and mirror pairs (left, right) of each layout that is written.
+LAYOUTS = {'h36m': (H36M_JOINTS, [[4, 5, 6, 11, 12, 13], [1, 2, 3, 14, 15, 16]]),
+           'coco': (COCO_JOINTS, [list(range(1, 17, 2)), list(range(2, 17, 2))])}
+# Of the example, 50 a second are too many for a demo.
+_EXAMPLE_STEP = 4
 
 
 def slow_curve(rng: np.random.Generator, time: np.ndarray, low: float, high: float, rate: float = 0.4) -> np.ndarray:
@@ -31,7 +36,16 @@ def slow_curve(rng: np.random.Generator, time: np.ndarray, low: float, high: flo
 
 
 def perform(rng: np.random.Generator, action: str, height: float, frames: int) -> np.ndarray:
-    """(frames, 17, 3) world positions, metres, z up: a person of this height walking, turning or waving.
+    """(frames, 17, 3) world positions of Human3.6M's joints, metres, z up: a person of this height walking, turning or waving.
+
+    Raises:
+        ValueError: for an unknown action.
+    """
+    return stack(move(rng, action, height, frames), H36M_JOINTS).astype(np.float32)
+
+
+def move(rng: np.random.Generator, action: str, height: float, frames: int) -> dict[str, np.ndarray]:
+    """As `perform`, all joints (frames, 3) by name.
 
     Raises:
         ValueError: for an unknown action.
@@ -64,7 +78,7 @@ def perform(rng: np.random.Generator, action: str, height: float, frames: int) -
             pose[f'elbow_{side}'] = slow_curve(rng, time, 0.2, 1.9, 1.0) if raised else slow_curve(rng, time, 0.1, 0.9)
     else:
         raise ValueError(f'people know {", ".join(ACTIONS)}, not {action!r}')
-    return stack(joints(pose, height, position, heading), H36M_JOINTS).astype(np.float32)
+    return joints(pose, height, position, heading)
 
 
 def place_cameras(rng: np.random.Generator, count: int = 4, width: int = 1000, height: int = 1000) -> list[PoseCamera]:
@@ -97,7 +111,7 @@ def detector_noise(rng: np.random.Generator, points: np.ndarray, std: float = 5.
 
 def write_people(root, frames: int = 400, takes: int = 2, seed: int = 0,
                  progress: Callable[[int, int], None] = lambda done, total: None) -> list[Path]:
-    """Writes the four files; the same arguments write the same poses.
+    """Writes the files; the same arguments write the same poses.
 
     Args:
         root: folder, made where it is absent.
@@ -113,29 +127,40 @@ def write_people(root, frames: int = 400, takes: int = 2, seed: int = 0,
         raise ValueError(f'frames and takes must be at least 1, got {frames} and {takes}')
     from mmxf.engine.atomic_files import write_atomically
 
-    world, exact, seen, cameras = {}, {}, {}, {}
+    world, exact, seen = ({layout: {} for layout in LAYOUTS} for _ in range(3))
+    cameras = {}
     for s, subject in enumerate(SUBJECTS):
         rng = np.random.default_rng([seed, s])
         height, views = rng.uniform(1.55, 1.9), place_cameras(rng)
         cameras[subject] = [dict(name=v.name, width=v.width, height=v.height,
                                  **{key: getattr(v, key).astype(float).tolist() for key in (
                                      'orientation', 'translation', 'focal', 'center', 'radial', 'tangential')}) for v in views]
-        world[subject], exact[subject], seen[subject] = {}, {}, {}
+        coco_rng = np.random.default_rng([seed, s, 1])
+        for layout in LAYOUTS:
+            world[layout][subject], exact[layout][subject], seen[layout][subject] = {}, {}, {}
         for a, action in enumerate(ACTIONS):
             for take in range(takes):
                 name = action if take == 0 else f'{action} {take}'
-                poses = perform(rng, action, height, frames)
-                world[subject][name] = poses
-                exact[subject][name] = [_project(poses, view) for view in views]
-                seen[subject][name] = [detector_noise(rng, points) for points in exact[subject][name]]
+                moving = move(rng, action, height, frames)
+                for layout, (names, _) in LAYOUTS.items():
+                    poses = stack(moving, names).astype(np.float32)
+                    points = [_project(poses, view) for view in views]
+                    noise = rng if layout == 'h36m' else coco_rng
+                    world[layout][subject][name], exact[layout][subject][name] = poses, points
+                    seen[layout][subject][name] = [detector_noise(noise, p) for p in points]
                 progress((s * len(ACTIONS) + a) * takes + take + 1, len(SUBJECTS) * len(ACTIONS) * takes)
     root = Path(root)
     root.mkdir(parents=True, exist_ok=True)
-    metadata = dict(layout_name='h36m', num_joints=17, keypoints_symmetry=_SYMMETRY)
-    contents = {'data_3d_h36m.npz': _npz(positions_3d=world),
-                'data_2d_h36m_gt.npz': _npz(positions_2d=exact, metadata=metadata),
-                'data_2d_h36m_detected.npz': _npz(positions_2d=seen, metadata=metadata),
-                'cameras.json': json.dumps(cameras, indent=1).encode()}
+    contents = {}
+    for layout, (_, symmetry) in LAYOUTS.items():
+        metadata = dict(layout_name=layout, num_joints=17, keypoints_symmetry=symmetry)
+        contents[f'data_3d_{layout}.npz'] = _npz(positions_3d=world[layout])
+        contents[f'data_2d_{layout}_gt.npz'] = _npz(positions_2d=exact[layout], metadata=metadata)
+        contents[f'data_2d_{layout}_detected.npz'] = _npz(positions_2d=seen[layout], metadata=metadata)
+    example = np.stack([exact['h36m'][subject][action][0][::_EXAMPLE_STEP] for subject, action in (
+        (SUBJECTS[-2], ACTIONS[0]), (SUBJECTS[-1], ACTIONS[-1]))])
+    contents['example_keypoints.npz'] = _npz(keypoints=example, width=1000, height=1000, fps=FPS / _EXAMPLE_STEP)
+    contents['cameras.json'] = json.dumps(cameras, indent=1).encode()
     for name, content in contents.items():
         write_atomically(root / name, content)
     return [root / name for name in contents]

@@ -31,13 +31,18 @@ class KTPFormer(nn.Module):
         drop_path: of the last pair in training; the first has 0, those between on a line.
         spatial_prior: config of the part that makes tokens of joints: KinematicsPrior or LinearEmbedding.
         temporal_prior: config of the part that the tokens of a joint's frames pass first: TrajectoryPrior or None.
+        position_std: of the position embeddings at the start. The official 0 makes all joints alike until training has told them
+            apart, which takes a while.
         in_channels: of a joint: 2, or more where a denoiser sees a noisy pose as well.
+        chunk_mlp: keeps no hidden activations of the MLPs for the backward pass, on the CPU: a sixth less memory, a tenth more
+            time.
         recompute_blocks: makes the blocks' inner tensors again in the backward pass: less memory, a third more time.
     """
 
     def __init__(self, skeleton: dict, num_frames: int = 243, channels: int = 512, depth: int = 8, num_heads: int = 8,
                  mlp_ratio: float = 2.0, drop_path: float = 0.1, spatial_prior: dict | None = None,
-                 temporal_prior: dict | None = None, in_channels: int = 2, recompute_blocks: bool = False) -> None:
+                 temporal_prior: dict | None = None, in_channels: int = 2, position_std: float = 0.0,
+                 chunk_mlp: bool = False, recompute_blocks: bool = False) -> None:
         super().__init__()
         self.num_frames, self.num_joints, self.in_channels = num_frames, len(Skeleton.from_metainfo(skeleton)), in_channels
         self.channels, self.recompute_blocks = channels, recompute_blocks
@@ -47,11 +52,15 @@ class KTPFormer(nn.Module):
             dict(temporal_prior, num_frames=num_frames, channels=channels))
         self.spatial_position = nn.Parameter(torch.zeros(1, self.num_joints, channels))
         self.temporal_position = nn.Parameter(torch.zeros(1, num_frames, channels))
+        if position_std:
+            for position in (self.spatial_position, self.temporal_position):
+                nn.init.normal_(position, std=position_std)
         rates = [drop_path * i / max(depth - 1, 1) for i in range(depth)]
 
         def blocks(has_prior: bool) -> nn.ModuleList:
             return nn.ModuleList([
-                PoseBlock(channels, num_heads, mlp_ratio, rate, _PRIOR_EPS if has_prior and i == 0 else 1e-6)
+                PoseBlock(channels, num_heads, mlp_ratio, rate, _PRIOR_EPS if has_prior and i == 0 else 1e-6,
+                          chunk_mlp)
                 for i, rate in enumerate(rates)])
 
         self.spatial_blocks = blocks(spatial_prior['type'] != 'LinearEmbedding')

@@ -2,6 +2,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmxf.layers.chunked_mlp import chunked_mlp
 from mmxf.layers.drop_path import residual
 from mmxf.layers.lean_linear import gelu_mlp, is_lean, norm_linear
 from mmxf.layers.made_again import MadeAgain
@@ -16,12 +17,14 @@ class PoseBlock(nn.Module):
         num_heads: of the attention.
         mlp_ratio: hidden channels of the MLP as a multiple of `channels`.
         drop_path: probability that a row of the batch skips a branch in training.
+        chunk_mlp: keeps no hidden activations of the MLP for the backward pass: less memory, more time.
         attention_eps: of the layer norm before the attention; the blocks with a prior have torch's default, the others 1e-6.
     """
 
     def __init__(self, channels: int, num_heads: int = 8, mlp_ratio: float = 2.0, drop_path: float = 0.0,
-                 attention_eps: float = 1e-6) -> None:
+                 attention_eps: float = 1e-6, chunk_mlp: bool = False) -> None:
         super().__init__()
+        self.run_mlp = chunked_mlp if chunk_mlp else gelu_mlp
         self.num_heads, self.drop_path = num_heads, drop_path
         self.attention_norm = nn.LayerNorm(channels, eps=attention_eps)
         self.qkv = nn.Linear(channels, 3 * channels)
@@ -45,4 +48,4 @@ class PoseBlock(nn.Module):
         return self.project(out.transpose(1, 2).reshape(n, length, channels))
 
     def feed_forward(self, x: Tensor) -> Tensor:
-        return gelu_mlp(x, self.mlp_norm, *self.mlp)
+        return self.run_mlp(x, self.mlp_norm, *self.mlp)
