@@ -6,6 +6,7 @@ this one. The backbone starts from ImageNet weights.
 _base_ = [
     '../_base_/datasets/coco_instance_lsj.py',
     '../_base_/default_runtime.py',
+    '../_base_/schedules/adamw_amp.py',
 ]
 
 image_size = (1024, 1024)
@@ -109,16 +110,10 @@ model = dict(
             mask_thr_binary=0.5)))
 
 # 184,375 iterations x 64 images / 118,287 images = 100 epochs; rates fall at 8/9 and 26/27 of the way.
-train_cfg = dict(type='ExactIterBasedTrainLoop', max_iters=184375, val_interval=5000)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
+train_cfg = dict(max_iters=184375, val_interval=5000)
 optim_wrapper = dict(
-    type='AmpOptimWrapper',  # a plain one in float32 where there is no GPU
-    dtype='float16',
-    loss_scale='dynamic',
-    optimizer=dict(type='AdamW', lr=1e-4, weight_decay=0.1),
+    optimizer=dict(lr=1e-4, weight_decay=0.1),
     paramwise_cfg=dict(
-        norm_decay_mult=0.,
         # Each block learns 0.7 times as fast as the one behind it.
         custom_keys={
             'backbone.patch_embed': dict(lr_mult=0.7**13),

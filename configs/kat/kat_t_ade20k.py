@@ -5,6 +5,7 @@
 _base_ = [
     '../_base_/datasets/ade20k_semantic.py',
     '../_base_/default_runtime.py',
+    '../_base_/schedules/adamw_amp.py',
 ]
 
 image_size = (512, 512)
@@ -61,16 +62,10 @@ model = dict(
     train_cfg=dict(),
     test_cfg=dict(mode='whole'))
 
-train_cfg = dict(type='ExactIterBasedTrainLoop', max_iters=160000, val_interval=16000)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
+train_cfg = dict(max_iters=160000, val_interval=16000)
 optim_wrapper = dict(
-    type='AmpOptimWrapper',  # a plain one in float32 where there is no GPU
-    dtype='float16',
-    loss_scale='dynamic',
-    optimizer=dict(type='AdamW', lr=6e-5, weight_decay=0.01),
+    optimizer=dict(lr=6e-5, weight_decay=0.01),
     paramwise_cfg=dict(
-        norm_decay_mult=0.,
         custom_keys=dict(pos_embed=dict(decay_mult=0.), cls_token=dict(decay_mult=0.))))
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-6, by_epoch=False, begin=0, end=1500),
