@@ -1,6 +1,7 @@
 """Official KAT checkpoints to ours and back; plain ViT and DeiT checkpoints to KAT, as the paper's ViT-initialised recipe has it.
 
-A ViT's MLP weights are kept, and its activation becomes a rational function next to that activation: KAT starts as the ViT.
+A ViT's MLP weights are kept, and its activation becomes a rational function next to that activation: KAT starts as the ViT. Names
+are timm's and DeiT's (AugReg's ViTs have timm's); of a distilled DeiT the distillation token, its position and its head go.
 """
 import re
 from collections.abc import Mapping
@@ -48,7 +49,7 @@ def convert(checkpoint: Mapping, activation: str = 'gelu', num_groups: int = 8) 
     Raises:
         ValueError: for keys that none of these has; all are named.
     """
-    state = unwrap(checkpoint)
+    state = _without_distillation(unwrap(checkpoint))
     renamed, unknown = {}, []
     for key, value in state.items():
         new = _to_ours(key)
@@ -66,6 +67,15 @@ def convert(checkpoint: Mapping, activation: str = 'gelu', num_groups: int = 8) 
                 renamed[f'{prefix}.numerator'] = torch.tensor([numerator])
                 renamed[f'{prefix}.denominator'] = torch.tensor([denominator]).repeat(num_groups, 1)
     return renamed
+
+
+def _without_distillation(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A distilled DeiT as a plain one: tokens are (class, distillation, patches), and each of the first two has a head."""
+    if 'dist_token' not in state:
+        return state
+    position = state['pos_embed']
+    kept = {key: value for key, value in state.items() if key != 'dist_token' and not key.startswith('head_dist.')}
+    return {**kept, 'pos_embed': torch.cat([position[:, :1], position[:, 2:]], 1)}
 
 
 def revert(checkpoint: Mapping, average: bool = False) -> dict[str, Tensor]:
