@@ -14,11 +14,19 @@ def parse_args(argv=None) -> argparse.Namespace:
         description=SUMMARY,
         epilog='The same arguments write the same files. A set that is already there is left alone.',
     )
-    parser.add_argument('--root', help='folder to write to (default: data/miniworld, with --people data/miniworld_people)')
+    parser.add_argument(
+        '--root',
+        help='folder to write to (default: data/miniworld; with --people data/miniworld_people, with --depth ..._depth)',
+    )
     parser.add_argument(
         '--people',
         action='store_true',
         help='instead of images: moving people as 2-D and 3-D joints, in the files of Human3.6M for lifting',
+    )
+    parser.add_argument(
+        '--depth',
+        action='store_true',
+        help="instead of segments: panoramas with exact depth, in Stanford2D3D's files",
     )
     parser.add_argument('--frames', type=int, default=400, help='with --people: of each take (default: %(default)s)')
     parser.add_argument('--train', type=int, default=600, help='training images (default: %(default)s)')
@@ -48,7 +56,8 @@ def parse_args(argv=None) -> argparse.Namespace:
         '--force', action='store_true', help='replace a MiniWorld written with other arguments'
     )
     args = parser.parse_args(argv)
-    args.root = args.root or ('data/miniworld_people' if args.people else 'data/miniworld')
+    kind = '_people' if args.people else '_depth' if args.depth else ''
+    args.root = args.root or f'data/miniworld{kind}'
     return args
 
 
@@ -83,6 +92,8 @@ def main(argv=None) -> int:
     args = parse_args(argv)
     if args.people:
         return make_people(args)
+    if args.depth:
+        return make_depth(args)
     from mmxf.datasets.miniworld.writers import ExistingDataError, Request, write_dataset
 
     width, height = args.size or ((128, 128) if args.camera == 'perspective' else (256, 128))
@@ -117,6 +128,28 @@ def main(argv=None) -> int:
         )
     else:
         print(f'{args.root} already holds this set: nothing to do')
+    return 0
+
+
+def make_depth(args) -> int:
+    from mmxf.datasets.miniworld.depth import DepthRequest, write_depth_panoramas
+    from mmxf.datasets.miniworld.writers import ExistingDataError
+
+    width, height = args.size or (256, 128)
+    start = time.monotonic()
+    try:
+        request = DepthRequest(args.train, args.val, width, height, args.seed, args.style or 'room')
+        workers = available_cpus() if args.workers is None else args.workers
+        written = write_depth_panoramas(args.root, request, workers, args.force, Progress())
+    except (ValueError, ExistingDataError, OSError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    print(
+        f'{args.train} training and {args.val} test panoramas of {width} x {height} with depth written to {args.root} in '
+        f'{time.monotonic() - start:.1f} s'
+        if written
+        else f'{args.root} already holds this set: nothing to do'
+    )
     return 0
 
 

@@ -5,13 +5,18 @@ import os
 import sys
 from pathlib import Path
 
-SUMMARY = 'check a data set and make its panoptic files (coco-panoptic, cityscapes, ade20k, h36m)'
+SUMMARY = 'check a data set and make its panoptic files (coco-panoptic, cityscapes, ade20k, h36m, stanford2d3d ...)'
 # data set -> (module in mmxf.datasets.prepare, usual root)
 DATASETS = {
     'coco-panoptic': ('coco_panoptic', 'data/coco'),
     'cityscapes': ('cityscapes', 'data/cityscapes'),
     'ade20k': ('ade20k', 'data/ADEChallengeData2016'),
     'h36m': ('h36m', 'data/h36m'),
+    'stanford2d3d': ('depth', 'data/stanford2d3d'),
+    'matterport3d': ('depth', 'data/matterport3d'),
+    '360d': ('depth', 'data/360d'),
+    'nyuv2': ('depth', 'data/nyuv2'),
+    'kitti-depth': ('depth', 'data/kitti_depth'),
 }
 
 
@@ -34,7 +39,9 @@ def main(argv: list[str] | None = None) -> int:
     module, usual_root = DATASETS[args.dataset]
     root = Path(args.root or usual_root)
     from ._progress import show_progress
-    prepare = importlib.import_module(f'mmxf.datasets.prepare.{module}').prepare
+    module = importlib.import_module(f'mmxf.datasets.prepare.{module}')
+    # A module that serves several data sets gives each its own function.
+    prepare = module.preparer(args.dataset) if hasattr(module, 'preparer') else module.prepare
     try:
         if not args.check_only:
             root.mkdir(parents=True, exist_ok=True)

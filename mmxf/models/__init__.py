@@ -1,2 +1,2 @@
 """Papers, one folder each. Importing this room registers all their parts."""
-from . import kat, kmax, ktpformer  # noqa: F401
+from . import kat, kmax, ktpformer, omnifusion  # noqa: F401

@@ -114,6 +114,12 @@ class TangentPatches:
         """(N, 3, h, w) unit vectors of the patches' pixels: x, y over the equator, z along the latitude (down in the image)."""
         return patch_directions(self, _pair(patch_size), torch.device(device))
 
+    def ray_lengths(self, patch_size: int | tuple[int, int], device='cpu') -> Tensor:
+        """(h, w) lengths of the pixels' rays to the tangent plane at distance 1: what turns depth along the optical axis into
+        depth along the ray."""
+        y, x = (torch.linspace(-extent, extent, count, device=device) for count, extent in zip(_pair(patch_size), self.extent))
+        return torch.sqrt(1 + x[None, :] ** 2 + y[:, None] ** 2)
+
 
 def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else tuple(size)

@@ -138,8 +138,10 @@ class LimitDepth(BaseTransform):
         Raises:
             DepthFileError: when none is left.
         """
+        depth = results.get('gt_depth')
+        if depth is None:       # inference
+            return results
         low, high = self.depth_range or results['depth_range']
-        depth = results['gt_depth']
         known = (depth > low) & (depth <= high)
         if not known.any():
             raise DepthFileError(f'{results.get("depth_path", "the depth map")} has no depth between {low} and {high} m (it has '

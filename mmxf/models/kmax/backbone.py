@@ -5,42 +5,15 @@ import torch
 import torch.nn.functional as F
 from mmcv.cnn.bricks import DropPath
 from mmdet.models.backbones import ResNet
-from mmdet.models.backbones.resnet import BasicBlock, Bottleneck
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmxf.layers.conv_norm import trunc_normal_
-from mmxf.layers.folding import can_fold, conv_norm
+from mmxf.layers.folding import conv_norm
 from mmxf.layers.layer_norm import LayerNorm2d
 from mmxf.layers.recompute import recompute
+from mmxf.layers.resnet_blocks import folded_archs
 from mmxf.registry import MODELS
-
-
-def _shortcut(block: nn.Module, x: Tensor) -> Tensor:
-    return x if block.downsample is None else conv_norm(block.downsample[0], block.downsample[1], x)
-
-
-class _BasicBlock(BasicBlock):
-    """mmdet's block, its norms folded into its convolutions in inference."""
-
-    def forward(self, x: Tensor, into: bool = False) -> Tensor:
-        """(B, C, H, W) -> (B, C', H', W'); `into`: nobody else reads x, the result may take its memory."""
-        if not can_fold(self.norm1):
-            return super().forward(x)
-        out = conv_norm(self.conv1, self.norm1, x, 'relu')
-        return conv_norm(self.conv2, self.norm2, out, 'relu', add=_shortcut(self, x), into=into or self.downsample is not None)
-
-
-class _Bottleneck(Bottleneck):
-    """mmdet's block, its norms folded into its convolutions in inference."""
-
-    def forward(self, x: Tensor, into: bool = False) -> Tensor:
-        """(B, C, H, W) -> (B, C', H', W'); `into`: nobody else reads x, the result may take its memory."""
-        if not can_fold(self.norm1):
-            return super().forward(x)
-        out = conv_norm(self.conv1, self.norm1, x, 'relu')
-        out = conv_norm(self.conv2, self.norm2, out, 'relu')
-        return conv_norm(self.conv3, self.norm3, out, 'relu', add=_shortcut(self, x), into=into or self.downsample is not None)
 
 
 @MODELS.register_module()
@@ -52,8 +25,7 @@ class KMaXResNet(ResNet):
         out_stem: whether the stem is an output.
         kwargs: of `mmdet.ResNet`.
     """
-    arch_settings = {depth: (_BasicBlock if block is BasicBlock else _Bottleneck, stages)
-                     for depth, (block, stages) in ResNet.arch_settings.items()}
+    arch_settings = folded_archs(ResNet)
 
     def __init__(self, depth: int, *, out_stem: bool = False, **kwargs) -> None:
         super().__init__(depth, **kwargs)

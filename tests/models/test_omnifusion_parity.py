@@ -1,0 +1,76 @@
+"""OmniFusion against numbers of the official code (tests/parity/omnifusion/README.md says how they were made)."""
+import numpy as np
+import pytest
+import torch
+from omnifusion_cases import PARITY, estimator, load, official_keys, official_state, panorama, weights
+
+from mmxf.models.omnifusion.convert import convert, revert
+
+TOLERANCE = 1e-4
+
+
+@pytest.fixture(scope='module')
+def numbers():
+    with np.load(PARITY / 'outputs.npz') as file:
+        return {key: file[key] for key in file.files}
+
+
+def compare(ours: torch.Tensor, numbers: dict, key: str) -> None:
+    """Equal to the official code, up to the pixels at patches' edges that rounding decides, as between its float32 and float64."""
+    assert list(ours.shape) == numbers[f'{key}/shape'].tolist()
+    error = np.abs(weights.subset(ours.numpy(), 4096) - numbers[key]) / numbers[f'{key}/max']
+    # The official code's own float32 and float64 differ in as many pixels.
+    assert (error > TOLERANCE).mean() <= 4e-4, (error.max(), (error > TOLERANCE).mean())
+    assert error.mean() <= 1e-5
+
+
+@pytest.mark.parametrize('rows', [3, 4, 5, 6])
+def test_one_pass(numbers, rows):
+    model = load(estimator(rows), f'single_{rows}')
+    with torch.no_grad():
+        compare(model(panorama(f'p{rows}')), numbers, f'single_{rows}/128')
+        if rows == 4:
+            compare(model(panorama('p4', 100, 210)), numbers, 'single_4/100')
+            model.backbone.use_confidence = False
+            compare(model(panorama('p4')), numbers, 'single_4/plain')
+    if rows == 4:
+        with torch.enable_grad():       # the path of training, norms not folded
+            model.backbone.use_confidence = True
+            compare(model(panorama('p4')).detach(), numbers, 'single_4/128')
+
+
+@pytest.mark.parametrize('confidence', [False, True])
+def test_two_passes(numbers, confidence):
+    model = load(estimator(iterations=2, confidence=confidence), 'several_4')
+    with torch.no_grad():
+        outputs = model.backbone(panorama('p4'))
+    assert len(outputs) == 2
+    for number, output in enumerate(outputs):
+        compare(output, numbers, f'several_4/{int(confidence)}/{number}')
+    assert (outputs[0] - outputs[1]).abs().mean() > 0.01
+
+
+@pytest.mark.parametrize('name', sorted(official_keys()))
+def test_every_official_key_is_converted_and_comes_back_bit_for_bit(name):
+    state = official_state(name)
+    ours = convert({f'module.{key}': value for key, value in state.items()})
+    back = revert({'state_dict': ours})
+    assert list(back) == list(state)
+    assert all(torch.equal(back[key], value) and back[key].dtype == value.dtype for key, value in state.items())
+    with torch.device('meta'):
+        model = estimator(int(name[-1]), iterations=2 if name.startswith('several') else 1)
+    assert {key: tuple(v.shape) for key, v in model.state_dict().items()} == {key: tuple(v.shape) for key, v in ours.items()}
+
+
+def test_parameter_counts():
+    for arguments, parameters in ((dict(rows=4), 42_477_842), (dict(rows=6), 42_492_178), (dict(iterations=2), 42_479_042)):
+        with torch.device('meta'):
+            model = estimator(**arguments)
+        assert sum(p.numel() for p in model.parameters()) == parameters
+
+
+def test_a_foreign_key_is_named():
+    with pytest.raises(ValueError, match=r'1 of \d+ keys do not belong to OmniFusion: layer5\.weight'):
+        convert({**official_state('single_4'), 'layer5.weight': torch.zeros(1)})
+    with pytest.raises(ValueError, match='holds no weights'):
+        convert({'state_dict': {}})
