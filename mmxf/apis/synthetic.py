@@ -145,6 +145,10 @@ def synthetic_batch(
         from .synthetic_poses import synthetic_pose_batch
 
         return synthetic_pose_batch(model, batch, training, seed)
+    from .synthetic_depth import is_depth_model, synthetic_depth_batch
+
+    if is_depth_model(model):
+        return synthetic_depth_batch(model, shape, batch, training, seed)
     rng = np.random.default_rng(seed)
     samples = [synthetic_sample(model, cfg, shape, rng, i) for i in range(batch)]
     return model.data_preprocessor(

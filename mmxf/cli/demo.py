@@ -48,6 +48,17 @@ def parse_args(argv=None) -> argparse.Namespace:
         metavar=('WIDTH', 'HEIGHT'),
         help='of the image that 2-D joints belong to, where their file does not tell',
     )
+    parser.add_argument('--true-depth', metavar='FILE', help='depth: true depth of the image, to draw errors')
+    parser.add_argument(
+        '--depth-scale', type=float, metavar='N', help='of --true-depth: units a metre (1000 for millimetres)'
+    )
+    parser.add_argument(
+        '--intrinsics',
+        type=float,
+        nargs=4,
+        metavar=('FX', 'FY', 'CX', 'CY'),
+        help='of a perspective image at the size of the prediction, pixels: depth models then write a point cloud',
+    )
     parser.add_argument('--topk', type=int, default=5, help='classifiers: classes to name (default: 5)')
     parser.add_argument('--mp4', action='store_true', help='poses: write an .mp4 instead of a .gif')
     parser.add_argument(
@@ -86,6 +97,7 @@ def main(argv=None) -> int:
 
     from mmxf.apis import init_model
     from mmxf.apis.synthetic import is_classifier
+    from mmxf.apis.synthetic_depth import is_depth_model
     from mmxf.config import UserError
     from mmxf.config.overrides import parse_options
     from mmxf.engine.allocator import keep_freed_memory
@@ -113,6 +125,10 @@ def main(argv=None) -> int:
         name_classes(model)
         if not video:
             return run_classification(model, files, path if path.is_dir() else path.parent, out_dir, args)
+    if is_depth_model(model) and not video:
+        from ._depth import run_depth
+
+        return run_depth(model, files, path if path.is_dir() else path.parent, out_dir, args)
     check_classes(model)
     if video:
         return run_video(model, path, out_dir, args)

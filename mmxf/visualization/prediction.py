@@ -5,7 +5,8 @@ import cv2
 import numpy as np
 
 from .colors import check_palette, instance_shade
-from .contact_sheet import TILE, color_depth, draw_boxes
+from .contact_sheet import TILE, draw_boxes
+from .depth import draw_depth
 from .panoptic import INSTANCE_OFFSET, draw_panoptic
 from .text import Writer, text_size
 
@@ -45,7 +46,7 @@ def draw_prediction(image: np.ndarray, sample, meta: Mapping, *, alpha: float = 
     if 'pred_depth' in sample:
         depth = sample.pred_depth
         depth = (depth.data if hasattr(depth, 'data') else depth).squeeze().float().cpu().numpy()
-        return color_depth(depth)
+        return draw_depth(depth)
     if 'pred_scores' in sample:
         return _scores(image, sample.pred_scores.float().cpu().numpy(), classes)
     raise ValueError(f'this model predicts nothing that can be drawn; its predictions have {", ".join(sample.keys())}')
