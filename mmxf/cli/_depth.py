@@ -63,8 +63,8 @@ def read_input(model, file: Path):
     image = read_image(file)
     raw = cv2.imdecode(np.frombuffer(file.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
     if raw is not None and raw.dtype != np.uint8:
-        raise ImageError(f'{file} has {raw.dtype.itemsize * 8} bits a channel, as depth maps have; give a photograph of 8 bits (a '
-                         'depth map goes to --true-depth, with --depth-scale)')
+        raise ImageError(f'{file} has {raw.dtype.itemsize * 8} bits a channel, as depth maps have; give a photograph of 8 bits '
+                         '(a depth map goes to --true-depth, with --depth-scale)')
     height, width = image.shape[:2]
     if is_panoramic(model) and width != 2 * height:
         raise ImageError(f'{file} is {width} x {height}; this model takes equirectangular panoramas, twice as wide as high')

@@ -1,4 +1,4 @@
-"""Depth data: split files, scales, transforms, MiniWorld's panoramas, checks of trees, real samples through the official paths."""
+"""Depth data: split files, scales, transforms, MiniWorld's panoramas, checks of trees, real samples by the official paths."""
 import os
 
 import cv2
@@ -170,7 +170,8 @@ def test_miniworld_writes_panoramas_whose_depth_is_the_scenes(tmp_path):
 
 
 def test_real_samples_are_read_through_the_official_paths(real_data, tmp_path):
-    cases = [('Matterport3D', 'depth360_sample/matterport3d_rgb.png', 'depth360_sample/matterport3d_depth_mm_u16.png', 1000, (1, 10)),
+    sample = 'depth360_sample/matterport3d_'
+    cases = [('Matterport3D', f'{sample}rgb.png', f'{sample}depth_mm_u16.png', 1000, (1, 10)),
              ('NYUv2Depth', 'depth_samples/nyu_rgb.jpg', 'depth_samples/nyu_depth.png', 1000, (0.3, 10)),
              ('KITTIDepth', 'depth_samples/kitti_rgb.png', 'depth_samples/kitti_depth.png', 256, (1, 80)),
              ('NYUv2Depth', 'sevenscenes/frame-000000.color.jpg', 'sevenscenes/frame-000000.depth.png', 1000, (0.1, 10))]

@@ -16,7 +16,7 @@ def numbers():
 
 
 def compare(ours: torch.Tensor, numbers: dict, key: str) -> None:
-    """Equal to the official code, up to the pixels at patches' edges that rounding decides, as between its float32 and float64."""
+    """Equal to the official code, up to the pixels at patches' edges that rounding decides, as in its own float64."""
     assert list(ours.shape) == numbers[f'{key}/shape'].tolist()
     error = np.abs(weights.subset(ours.numpy(), 4096) - numbers[key]) / numbers[f'{key}/max']
     # The official code's own float32 and float64 differ in as many pixels.
