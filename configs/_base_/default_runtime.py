@@ -13,6 +13,7 @@ custom_hooks = [
     dict(type='LoadReportHook'),
     dict(type='NonFiniteLossHook'),
     dict(type='ForecastHook'),
+    dict(type='ProgressHook'),
     dict(type='PreemptionHook'),    # SIGTERM, SIGUSR1: save, and leave with status 75
 ]
 
@@ -20,8 +21,8 @@ env_cfg = dict(
     cudnn_benchmark=False,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'))
-vis_backends = [dict(type='LocalVisBackend')]
-visualizer = dict(type='Visualizer', vis_backends=vis_backends)
+vis_backends = [dict(type='LocalVisBackend')]     # one line for more: docs/commands.md
+visualizer = dict(type='Visualizer', vis_backends='${vis_backends}')
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=False)
 log_level = 'INFO'
 load_from = None

@@ -205,6 +205,25 @@ def build_runner(cfg: Any) -> Any:
 
     from mmxf.engine.weights_source import is_remote, locate
 
+    check_backends(cfg)
     if is_remote(cfg.get('load_from')):
         cfg.load_from = locate(cfg.load_from)
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
+# What mmengine's backends import, and what installs it.
+BACKENDS = {'TensorboardVisBackend': 'tensorboard', 'WandbVisBackend': 'wandb', 'MLflowVisBackend': 'mlflow',
+            'ClearMLVisBackend': 'clearml', 'NeptuneVisBackend': 'neptune', 'DVCLiveVisBackend': 'dvclive',
+            'AimVisBackend': 'aim'}
+
+
+def check_backends(cfg: Any) -> None:
+    """Raises UserError where a backend of the visualizer needs a package that is not installed."""
+    from importlib.util import find_spec
+
+    from mmxf.config import UserError
+
+    for backend in (cfg.get('visualizer') or {}).get('vis_backends') or []:
+        package = BACKENDS.get(str(backend.get('type', '')).split('.')[-1])
+        if package and package not in sys.modules and find_spec(package) is None:
+            raise UserError(f'vis_backends: {backend["type"]} needs {package}, which is not installed: pip install {package}')

@@ -14,7 +14,8 @@ def parse_args(argv=None) -> argparse.Namespace:
         'logs', nargs='+', metavar='LOG', help='vis_data/scalars.json of a run, or the folder of a run'
     )
     parser.add_argument(
-        '--keys', nargs='+', default=None, help='scalars to draw, one panel each (default: loss panoptic/PQ)'
+        '--keys', nargs='+', default=None,
+        help='scalars to draw, one panel each (default: loss, lr, metric, memory, data time, as far as they are there)'
     )
     parser.add_argument(
         '--names', nargs='+', default=None, help='a name for each log (default: from its path)'
@@ -37,6 +38,29 @@ def run_name(path: str) -> str:
     return parts[-1] if parts else path
 
 
+# The first of each line that a run has is a panel. A metric comes before others of its kind.
+USUAL = (
+    ('loss',),
+    ('lr', 'base_lr'),
+    ('panoptic/PQ', 'coco/segm_mAP', 'coco/bbox_mAP', 'semantic/mIoU', 'mIoU', 'accuracy/top1', 'MPJPE'),
+    ('memory',),
+    ('data_time',),
+)
+
+
+def usual_keys(names: set[str]) -> list[str]:
+    """What is drawn without a wish: loss, learning rate, a metric, memory, data time, as far as a run has them."""
+    found = []
+    for choices in USUAL:
+        key = next((key for key in choices if key in names), None)
+        if key is None and len(choices) > 2:
+            # A metric is called group/name, and no loss.
+            rest = sorted(name for name in names if '/' in name and 'loss' not in name)
+            key = rest[0] if rest else None
+        found += [key] if key else []
+    return found or sorted(names)[:1]
+
+
 @user_errors
 def main(argv=None) -> int:
     args = parse_args(argv)
@@ -48,8 +72,7 @@ def main(argv=None) -> int:
         for path, name in zip(args.logs, args.names or [run_name(log) for log in args.logs]):
             runs[name if name not in runs else str(path)] = read_scalars(path)
         names = {key for rows in runs.values() for key in available_keys(rows)}
-        # Without a wish: what of the usual two is there; a run that was never validated has no PQ.
-        keys = args.keys or [key for key in ('loss', 'panoptic/PQ') if key in names] or sorted(names)[:1]
+        keys = args.keys or usual_keys(names)
         out = plot_curves(runs, keys, args.out or 'curve.png', args.title)
     except (ValueError, KeyError) as error:
         raise UserError(error.args[0]) from None

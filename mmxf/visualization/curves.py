@@ -103,10 +103,12 @@ def plot_curves(runs: dict[str, Sequence[dict]], keys: Sequence[str], out, title
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5.6 * len(keys), 3.9), dpi=140, facecolor='#fafaf8', layout='constrained')
+    columns = min(len(keys), 3)
+    rows_of_panels = -(-len(keys) // columns)
+    figure = Figure(figsize=(5.6 * columns, 3.9 * rows_of_panels), dpi=140, facecolor='#fafaf8', layout='constrained')
     FigureCanvasAgg(figure)
     for i, key in enumerate(keys):
-        axes = figure.add_subplot(1, len(keys), i + 1)
+        axes = figure.add_subplot(rows_of_panels, columns, i + 1)
         found = 0
         for j, (name, rows) in enumerate(runs.items()):
             try:
@@ -158,8 +160,12 @@ def draw_line(axes, steps, values, color, label) -> None:
     )
 
 
+# What the numbers of mmengine's own scalars are.
+UNITS = {'memory': 'MB', 'data_time': 's', 'time': 's'}
+
+
 def style_axes(axes, key: str) -> None:
-    axes.set_title(key, fontsize=11, color='#3a3d45', loc='left', fontweight='bold')
+    axes.set_title(f'{key} ({UNITS[key]})' if key in UNITS else key, fontsize=11, color='#3a3d45', loc='left', fontweight='bold')
     axes.set_xlabel('iteration', fontsize=9, color='#787c86')
     axes.set_facecolor('#fafaf8')
     axes.grid(axis='y', color='#e3e3df', linewidth=0.8)

@@ -6,8 +6,9 @@ from .forecast_hook import ForecastHook
 from .load_report_hook import LoadReportHook, NothingLoadedError
 from .non_finite_loss_hook import NonFiniteLossError, NonFiniteLossHook
 from .preemption_hook import PREEMPTED_STATUS, Preempted, PreemptionHook
+from .progress_hook import ProgressHook
 from .visualization_hook import PanopticVisualizationHook
 
 __all__ = ['AtomicCheckpointHook', 'ClassCountError', 'ClassCountHook', 'DataCheckError', 'DataCheckHook', 'ForecastHook',
            'LoadReportHook', 'NonFiniteLossError', 'NonFiniteLossHook', 'NothingLoadedError', 'PREEMPTED_STATUS',
-           'PanopticVisualizationHook', 'Preempted', 'PreemptionHook']
+           'PanopticVisualizationHook', 'Preempted', 'PreemptionHook', 'ProgressHook']
