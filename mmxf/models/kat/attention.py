@@ -57,7 +57,7 @@ def windows(x: Tensor, size: int) -> Tensor:
     height, width = x.shape[1:3]
     x = F.pad(x, (0, 0, 0, -width % size, 0, -height % size))
     rows, columns = x.shape[1] // size, x.shape[2] // size
-    return x.view(len(x), rows, size, columns, size, -1).transpose(2, 3).reshape(-1, size * size, x.shape[-1])
+    return x.view(x.shape[0], rows, size, columns, size, -1).transpose(2, 3).reshape(-1, size * size, x.shape[-1])
 
 
 def merge_windows(x: Tensor, size: int, height: int, width: int) -> Tensor:

@@ -176,7 +176,7 @@ class KAT(BaseModule):
         grid = tuple(x.shape[-2:])
         x = x.flatten(2).transpose(1, 2)                                            # (B, N, C)
         if self.cls_token is not None:
-            x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], 1)
+            x = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), x], 1)
         position = self.pos_embed
         if grid != self.grid:
             position = torch.cat([position[:, :self.prefix], _resize(position[:, self.prefix:], self.grid, grid)], 1)

@@ -1,0 +1,194 @@
+"""What of a model is exported: tensors in, tensors out, normalisation included, nothing that asks for mmxf afterwards.
+
+A task's program is found by the class of the model or of one of its bases; a model that brings an attribute
+``export_program`` (a function of the model that returns a `Program`) is served first.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmxf.config import UserError
+
+
+class Program(nn.Module):
+    """A model between plain tensors.
+
+    Args:
+        model: in eval mode.
+
+    Attributes:
+        inputs, outputs: names, in order.
+        dynamic: of each input, axis -> name, those that may vary beside the batch.
+        notes: what a user of the file must know, written beside it.
+    """
+
+    inputs: tuple[str, ...] = ('image',)
+    outputs: tuple[str, ...] = ()
+    dynamic: dict[str, dict[int, str]] = {}
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.notes: dict[str, Any] = {}
+        meta = getattr(model, 'dataset_meta', None) or {}
+        if meta.get('classes'):
+            self.notes['classes'] = list(meta['classes'])
+
+    def arguments(self, batch: dict) -> tuple[Tensor, ...]:
+        """The inputs for a batch that has passed the model's data preprocessor, dict(inputs, data_samples)."""
+        raise NotImplementedError
+
+    def expected(self, batch: dict) -> tuple[Tensor, ...]:
+        """What the model itself says to the same batch, on the path that it takes in inference."""
+        raise NotImplementedError
+
+
+class ImageProgram(Program):
+    """Programs on images: float32 (B, 3, H, W) RGB, 0-255, already resized and padded as `notes` says."""
+
+    dynamic = {'image': {2: 'height', 3: 'width'}}
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__(model)
+        prepare = model.data_preprocessor
+        for name, neutral in (('mean', torch.zeros(3)), ('std', torch.ones(3))):
+            value = getattr(prepare, name, neutral)
+            self.register_buffer(name, torch.as_tensor(value).detach().clone().float().view(3, 1, 1))
+        # OpenMMLab's preprocessors that swap no channels see what OpenCV reads.
+        swaps = (getattr(prepare, name) for name in ('bgr_to_rgb', '_channel_conversion', 'channel_conversion')
+                 if hasattr(prepare, name))
+        self.bgr = not next(swaps, True)
+        self.notes.update(input='float32 (batch, 3, height, width), ' + ('BGR' if self.bgr else 'RGB') + ', 0-255',
+                          pad_value=[round(float(v), 4) for v in self.mean.flatten()])
+
+    def normalise(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W), 0-255, to what the network sees."""
+        return (image - self.mean) / self.std
+
+    def arguments(self, batch: dict) -> tuple[Tensor, ...]:
+        return ((batch['inputs'] * self.std + self.mean).contiguous(),)
+
+
+class PanopticProgram(ImageProgram):
+    """Class probabilities of every query, void last, and the queries' mask logits at a quarter of the size."""
+
+    outputs = ('class_probs', 'mask_logits')
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__(model)
+        head = model.head
+        self.notes.update(thing_labels=list(head.thing_labels), pixel_threshold=head.pixel_threshold, **head.panoptic_rule)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        out = self.model(self.normalise(image), mode='tensor')
+        return out['class_logits'].softmax(-1), out['mask_logits']
+
+    def expected(self, batch: dict) -> tuple[Tensor, ...]:
+        out = self.model(batch['inputs'], mode='tensor')
+        return out['class_logits'].softmax(-1), out['mask_logits']
+
+
+class ClassificationProgram(ImageProgram):
+    """Probabilities of the classes."""
+
+    outputs = ('probs',)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        return (self.model(self.normalise(image), mode='tensor').softmax(-1),)
+
+    def expected(self, batch: dict) -> tuple[Tensor, ...]:
+        return (torch.stack([sample.pred_scores for sample in self.model(batch['inputs'], mode='predict')]),)
+
+
+class SemanticProgram(ImageProgram):
+    """Logits of the classes at a fraction of the input's size, as mmsegmentation's heads give them."""
+
+    outputs = ('class_logits',)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        return (self.model(self.normalise(image), mode='tensor'),)
+
+    def expected(self, batch: dict) -> tuple[Tensor, ...]:
+        return (self.model(batch['inputs'], mode='tensor'),)
+
+
+class DepthProgram(ImageProgram):
+    """Depth, as the model's 'tensor' mode gives it."""
+
+    outputs = ('depth',)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        return _tensors(self.model(self.normalise(image), mode='tensor'))[:1]
+
+    def expected(self, batch: dict) -> tuple[Tensor, ...]:
+        return _tensors(self.model(batch['inputs'], mode='tensor'))[:1]
+
+
+class PoseProgram(Program):
+    """3-D joints of windows of 2-D joints, the mirror image averaged in where the model does so."""
+
+    inputs = ('keypoints',)
+    outputs = ('poses',)
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__(model)
+        if getattr(model.backbone, 'is_diffusion', False):
+            raise UserError('a diffusion model lifts by many random draws, which no exported file can hold: export the '
+                            'config without diffusion')
+        self.register_buffer('order', torch.as_tensor(model.skeleton.mirror_order()), persistent=False)
+        self.notes.update(
+            input=f'float32 (batch, {model.num_frames}, {len(model.skeleton)}, 2): x and y of each joint in pixels, times 2 / '
+                  'width, minus (1, height / width)', joints=list(model.skeleton.joints), output='metres, camera axes')
+
+    def forward(self, keypoints: Tensor) -> tuple[Tensor, ...]:
+        if not self.model.flip_test:
+            return (self.model.backbone(keypoints),)
+        seen = self._mirror(self.model.backbone(self._mirror(keypoints)))
+        return ((self.model.backbone(keypoints) + seen) / 2,)
+
+    def _mirror(self, x: Tensor) -> Tensor:
+        return torch.cat([-x[..., :1], x[..., 1:]], -1).index_select(-2, self.order)
+
+    def arguments(self, batch: dict) -> tuple[Tensor, ...]:
+        from mmxf.tasks.pose import window_frames
+
+        return (torch.cat([video[window_frames(len(video), self.model.num_frames)] for video in batch['inputs']]),)
+
+    def expected(self, batch: dict) -> tuple[Tensor, ...]:
+        return (self.model._lift(self.arguments(batch)[0]),)
+
+
+def _tensors(value: Any) -> tuple[Tensor, ...]:
+    if isinstance(value, Tensor):
+        return (value,)
+    return tuple(value.values() if isinstance(value, dict) else value)
+
+
+# Name of a model's class, or of one of its bases -> its program.
+PROGRAMS: dict[str, Callable[[nn.Module], Program]] = {
+    'PanopticSegmentor': PanopticProgram,
+    'ImageClassifier': ClassificationProgram,
+    'PoseLifter': PoseProgram,
+    'EncoderDecoder': SemanticProgram,      # mmsegmentation's
+    'DepthEstimator': DepthProgram,
+}
+
+
+def program_of(model: nn.Module) -> Program:
+    """The program of a built model, in eval mode.
+
+    Raises:
+        UserError: for a model that cannot be exported; says which can.
+    """
+    own = getattr(model, 'export_program', None)
+    if own is not None:
+        return own(model).eval()
+    for kind in type(model).__mro__:
+        if kind.__name__ in PROGRAMS:
+            return PROGRAMS[kind.__name__](model).eval()
+    raise UserError(f'{type(model).__name__} cannot be exported: its results have no fixed shape, or nobody has said what its '
+                    f'inputs and outputs are. Exportable are {", ".join(PROGRAMS)} and what derives from them')

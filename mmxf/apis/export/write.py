@@ -1,0 +1,120 @@
+"""Programs to files: torch's own format (.pt2) and ONNX, each with a JSON beside it that says how to use it."""
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mmxf.config import UserError
+
+from .program import Program
+
+SUFFIXES = {'torch-export': '.pt2', 'onnx': '.onnx'}
+ONNX_PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
+# Sizes that a file of dynamic size serves keep the remainder by this (641 = 10 * 64 + 1): maps of all strides up to 32 are
+# then odd, or all even, on which the resizing rule of models for odd crops depends.
+STEP = 64
+
+
+def check_packages() -> None:
+    """Raises UserError where what ONNX files need is not installed."""
+    absent = [name for name in ONNX_PACKAGES if importlib.util.find_spec(name) is None]
+    if absent:
+        raise UserError(f'--format onnx needs {", ".join(absent)}, not installed here: pip install {" ".join(absent)}')
+
+
+def dynamic_shapes(program: Program, arguments: Sequence[Tensor], dynamic: Sequence[str]) -> tuple | None:
+    """torch.export's description of what may vary: 'batch', and 'size' for the axes that the program names."""
+    if not dynamic:
+        return None
+    batch, shapes = torch.export.Dim('batch', min=1, max=1024), []
+    for name, value in zip(program.inputs, arguments):
+        axes: dict = {0: batch} if 'batch' in dynamic else {}
+        if 'size' in dynamic:
+            for axis, label in program.dynamic.get(name, {}).items():
+                rest = value.shape[axis] % STEP
+                steps = torch.export.Dim(label, min=1, max=64)
+                axes[axis] = STEP * steps + rest if rest else STEP * steps
+        shapes.append(axes)
+    return tuple(shapes)
+
+
+def trace(program: Program, arguments: Sequence[Tensor], dynamic: Sequence[str] = ('batch',)) -> torch.export.ExportedProgram:
+    """The program as torch's exported program.
+
+    Args:
+        program: of `program_of`.
+        arguments: inputs of the size that the file is for; a dynamic batch is traced with two.
+        dynamic: any of 'batch' and 'size'.
+
+    Raises:
+        UserError: where the model fixes what should be dynamic, or does what no exported file can hold.
+    """
+    if 'batch' in dynamic:      # a batch of one would be taken for a constant
+        arguments = tuple(torch.cat([value, value])[:2] for value in arguments)
+    if 'size' in dynamic and not any(program.dynamic.get(name) for name in program.inputs):
+        raise UserError(f'--dynamic size: {type(program.model).__name__} has one size only')
+    shapes = dynamic_shapes(program, arguments, dynamic)
+    program.requires_grad_(False)
+    # With gradients on, layers take their plain path: what they fold and fuse for inference is for this machine alone.
+    with torch.enable_grad(), warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        try:
+            return torch.export.export(program, tuple(arguments), dynamic_shapes=shapes, strict=False)
+        except torch._dynamo.exc.UserError as error:
+            if shapes is None:
+                raise
+            reason = next((line.strip(' -') for line in str(error).splitlines() if 'specialized' in line or 'alid' in line),
+                          str(error).splitlines()[0])
+            raise UserError(f'{type(program.model).__name__} cannot be exported with a dynamic {" and ".join(dynamic)}: '
+                            f'{reason[:300]}\nLeave out --dynamic size (one file a size), or say --dynamic none') from error
+
+
+def write_torch(exported: torch.export.ExportedProgram, path: Path) -> None:
+    """A .pt2 file, which ``torch.export.load`` reads."""
+    torch.export.save(exported, str(path))
+
+
+def write_onnx(exported: torch.export.ExportedProgram, program: Program, arguments: Sequence[Tensor], path: Path) -> None:
+    """One .onnx file with weights inside, inputs and outputs named."""
+    check_packages()
+    quiet = logging.getLogger('torch.onnx')
+    level = quiet.level
+    quiet.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            made = torch.onnx.export(exported, tuple(arguments), input_names=list(program.inputs),
+                                     output_names=list(program.outputs), dynamo=True, verbose=False)
+            made.save(str(path), external_data=False)
+    except torch.onnx.errors.OnnxExporterError as error:
+        raise UserError(f'{type(program.model).__name__} holds what ONNX cannot say: {str(error).splitlines()[0]}. '
+                        '--format torch-export can hold it') from error
+    finally:
+        quiet.setLevel(level)
+
+
+def describe(program: Program, exported: torch.export.ExportedProgram, dynamic: Sequence[str]) -> dict:
+    """What the JSON beside the file says: names and shapes, None where they may vary, and the program's notes."""
+    nodes = {node.name: node.meta.get('val') for node in exported.graph.nodes}
+    user = exported.graph_signature
+
+    def shapes(names: Sequence[str], labels: Sequence[str]) -> dict:
+        return {label: [size if isinstance(size, int) else None for size in nodes[name].shape]
+                for label, name in zip(labels, names)}
+
+    return dict(inputs=shapes(user.user_inputs, program.inputs), outputs=shapes(user.user_outputs, program.outputs),
+                dynamic=list(dynamic), **program.notes)
+
+
+def write_notes(path: Path, notes: dict) -> Path:
+    """The JSON beside an exported file."""
+    target = path.with_name(path.name + '.json')
+    target.write_text(json.dumps(notes, indent=1) + '\n')
+    return target

@@ -1,0 +1,114 @@
+"""A trained model as a file that runs without mmxf, checked against the model."""
+
+import argparse
+from pathlib import Path
+
+from ._errors import user_errors
+
+SUMMARY = "Export a model to torch's format or ONNX, and compare the file with the model"
+
+
+def parse_args(argv=None) -> argparse.Namespace:
+    from .get_flops import check_shape
+
+    parser = argparse.ArgumentParser(
+        description=SUMMARY, epilog='Exit status 1 when the file does not agree with the model. docs/export.md shows how such '
+        'a file is used.')
+    parser.add_argument('config', metavar='CONFIG', help='config file')
+    parser.add_argument('checkpoint', metavar='CHECKPOINT', help='checkpoint file')
+    parser.add_argument('--format', choices=('torch-export', 'onnx'), default='onnx', help='(default: onnx)')
+    parser.add_argument('--out', metavar='FILE', help='file to write (default: the checkpoint with .onnx or .pt2)')
+    parser.add_argument('--shape', type=int, nargs='+', metavar=('H', 'W'),
+                        help="input size; one number is a square (default: the config's image_size)")
+    parser.add_argument('--dynamic', nargs='+', choices=('none', 'batch', 'size'), default=['batch'],
+                        help='what may vary: the number of images, their size (default: batch)')
+    parser.add_argument('--images', nargs='+', metavar='FILE', help="to compare on (default: of the config's test set)")
+    parser.add_argument('--number', type=int, default=4, help='how many inputs to compare on (default: 4)')
+    parser.add_argument('--tolerance', type=float, default=None, help='largest relative difference that passes (default: 1e-3)')
+    parser.add_argument('--allow-pickle', action='store_true',
+                        help='load a checkpoint that may run code of whoever made it; only for files that you trust')
+    parser.add_argument('--cfg-options', nargs='+', default=None, metavar='KEY=VALUE', help='override config values')
+    args = parser.parse_args(argv)
+    args.shape = check_shape(parser, args.shape)
+    args.dynamic = [] if 'none' in args.dynamic else args.dynamic
+    return args
+
+
+@user_errors
+def main(argv=None) -> int:
+    args = parse_args(argv)
+    from mmxf.apis import init_model
+    from mmxf.apis.export.program import ImageProgram, program_of
+    from mmxf.apis.export.verify import TOLERANCE, at_size, compare, made_up, other_size, real_batches
+    from mmxf.apis.export.write import (
+        SUFFIXES,
+        check_packages,
+        describe,
+        trace,
+        write_notes,
+        write_onnx,
+        write_torch,
+    )
+    from mmxf.apis.synthetic import open_at_size
+    from mmxf.config.overrides import parse_options
+
+    if args.format == 'onnx':
+        check_packages()        # before the minutes, not after them
+    cfg, shape = open_at_size(args.config, args.shape, parse_options(args.cfg_options))
+    model = init_model(cfg, args.checkpoint, allow_pickle=args.allow_pickle)
+    program = program_of(model)
+    batches, source = real_batches(model, args.images, args.number)
+    if isinstance(program, ImageProgram):
+        if args.shape is None and batches and 'size' not in args.dynamic:
+            shape = tuple(batches[0]['inputs'].shape[-2:])
+        batches = [at_size(batch, shape) for batch in batches]
+    if not batches:
+        print(f'note: no real inputs ({source}): compared on made-up ones; give --images')
+        batches = [_batch(program, made_up(program, shape, seed)) for seed in range(args.number)]
+    arguments = program.arguments(batches[0])
+    arguments = tuple(value[:1] for value in arguments)
+    out = Path(args.out) if args.out else Path(args.checkpoint).with_suffix(SUFFIXES[args.format])
+    out.parent.mkdir(parents=True, exist_ok=True)
+    exported = trace(program, arguments, args.dynamic)
+    if args.format == 'onnx':
+        write_onnx(exported, program, arguments, out)
+    else:
+        write_torch(exported, out)
+    notes = write_notes(out, describe(program, exported, args.dynamic))
+    print(f'{out}: {out.stat().st_size / 2**20:.1f} MB, ' + ', '.join(
+        f'{name} {"x".join(map(str, value.shape[1:]))}' for name, value in zip(program.inputs, arguments)) +
+        (f', dynamic {" and ".join(args.dynamic)}' if args.dynamic else ', fixed') + f'; how to use it: {notes}')
+    tolerance = TOLERANCE if args.tolerance is None else args.tolerance
+    passed = _report(program, out, batches, f'{source}', tolerance, compare)
+    if 'size' in args.dynamic:
+        size = other_size(shape)
+        passed &= _report(program, out, [at_size(batch, size) for batch in batches], f'the same at {size[0]} x {size[1]}',
+                          tolerance, compare)
+    if 'batch' in args.dynamic and all(len(program.arguments(b)[0]) == 1 for b in batches) and len(batches) > 1:
+        import torch
+
+        whole = dict(inputs=torch.cat([torch.as_tensor(batch['inputs']) for batch in batches]), data_samples=None) \
+            if isinstance(batches[0]['inputs'], torch.Tensor) and len({b['inputs'].shape for b in batches}) == 1 else None
+        if whole is not None:
+            passed &= _report(program, out, [whole], f'all {len(batches)} in one batch', tolerance, compare)
+    print('the file agrees with the model' if passed else
+          f'THE FILE DIFFERS from the model by more than {tolerance:g} of the norm: do not use it')
+    return 0 if passed else 1
+
+
+def _batch(program, arguments) -> dict:
+    """What the preprocessor would have made of a program's inputs."""
+    from mmxf.apis.export.program import ImageProgram
+
+    value = program.normalise(arguments[0]) if isinstance(program, ImageProgram) else arguments[0]
+    return dict(inputs=value, data_samples=None)
+
+
+def _report(program, path, batches, what: str, tolerance: float, compare) -> bool:
+    rows, model_ms, file_ms = compare(program, path, batches)
+    print(f'{what}: model {model_ms:.0f} ms, file {file_ms:.0f} ms (CPU)')
+    for row in rows:
+        print(f'  {row.name:<14} largest difference {row.largest:.1e}, relative {row.relative:.1e}' + (
+            f', {100 * row.agreement:.2f}% equal decisions' if row.agreement is not None else '') +
+            ('' if row.passed(tolerance) else '   FAILED'))
+    return all(row.passed(tolerance) for row in rows)

@@ -1,0 +1,148 @@
+"""Every resident as a file that runs without mmxf and says what the model says."""
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mmxf.apis.init_model import build_model, open_config
+from mmxf.cli.export import main
+
+ROOT = Path(__file__).parents[2]
+SMALL = {
+    'kmax/kmax_r18_mini.py': {'image_size': (128, 128), 'model.head.decoder.num_layers': (1, 1, 0), 'model.head.auxiliary': None},
+    'kat/kat_t_mini.py': {'model.backbone.arch.depth': 2},
+    'kat/kat_segmentation_mini.py': {'image_size': (64, 64), 'model.backbone.out_indices': (0, 1, 2, 3),
+                                     'model.backbone.arch.depth': 4, 'model.auxiliary_head': None},
+    'ktpformer/ktpformer_f27_mini.py': {'model.backbone.depth': 1, 'model.windows_per_batch': 4}}
+ONNX = [name for name in ('onnx', 'onnxscript', 'onnxruntime') if importlib.util.find_spec(name) is None]
+needs_onnx = pytest.mark.skipif(bool(ONNX), reason=f'pip install {" ".join(ONNX)}: ONNX files are written and run with them')
+
+
+@pytest.fixture(scope='module')
+def world(tmp_path_factory) -> Path:
+    """Rendered images and people, a few of each."""
+    from mmxf.cli.make_miniworld import main as make
+
+    root = tmp_path_factory.mktemp('world')
+    assert not make(['--root', str(root / 'images'), '--train', '2', '--val', '3', '--size', '64', '64', '--workers', '1'])
+    return root
+
+
+def weights(folder: Path, name: str, changes: dict) -> tuple[str, list[str], Path]:
+    """Config, its changes as words of the command line, and a checkpoint whose norms have seen something."""
+    config = str(ROOT / 'configs' / name)
+    model = build_model(open_config(config, changes), seed=0)
+    generator = torch.Generator().manual_seed(1)
+    for module in model.modules():      # fixed norms that change nothing would hide a norm that was left out
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm) and module.running_mean is not None:
+            module.running_mean.copy_(0.1 * torch.randn(module.running_mean.shape, generator=generator))
+            module.running_var.copy_(0.7 + 0.6 * torch.rand(module.running_var.shape, generator=generator))
+    path = folder / 'weights.pth'
+    torch.save(dict(state_dict=model.state_dict()), path)
+    return config, [f'{key}={str(value).replace(" ", "")}' for key, value in changes.items()], path
+
+
+def export(world: Path, folder: Path, name: str, *more: str, kind: str = 'onnx') -> tuple[int, Path]:
+    changes = dict(SMALL[name])
+    if 'ktpformer' not in name:
+        changes['data_root'] = f'{world}/images/'
+    config, words, checkpoint = weights(folder, name, changes)
+    out = folder / ('file.onnx' if kind == 'onnx' else 'file.pt2')
+    return main([config, str(checkpoint), '--format', kind, '--out', str(out), '--number', '2', *more, '--cfg-options',
+                 *words]), out
+
+
+@needs_onnx
+@pytest.mark.parametrize('name', [name for name in SMALL if 'segmentation' not in name])   # UPerNet takes minutes to translate
+def test_onnx_agrees_with_the_model_on_samples(world, tmp_path, capsys, name):
+    size = ['--dynamic', 'batch', 'size'] if 'kmax' in name else []
+    status, out = export(world, tmp_path, name, *size)
+    shown = capsys.readouterr()
+    said = shown.out
+    assert status == 0, said + shown.err
+    assert 'the file agrees with the model' in said
+    assert ('the same at 192 x 128' in said) == bool(size)
+    assert 'made-up' in said if 'ktpformer' in name else '2 samples of the test set' in said
+    assert 'in one batch' in said, 'the dynamic batch was tried'
+    notes = json.loads((tmp_path / 'file.onnx.json').read_text())
+    import onnx
+
+    graph = onnx.load(out).graph
+    assert [i.name for i in graph.input] == list(notes['inputs']) and [o.name for o in graph.output] == list(notes['outputs'])
+    assert next(iter(notes['inputs'].values()))[0] is None
+
+
+@pytest.mark.parametrize('name', ['kat/kat_segmentation_mini.py', 'ktpformer/ktpformer_f27_mini.py'])
+def test_torch_export_agrees_with_the_model(world, tmp_path, capsys, name):
+    status, out = export(world, tmp_path, name, kind='torch-export')
+    assert status == 0, capsys.readouterr().out
+    assert out.stat().st_size > 10000
+
+
+@needs_onnx
+def test_the_page_runs_a_file_without_mmxf(world, tmp_path):
+    """The script of docs/export.md, with numpy, Pillow and onnxruntime."""
+    status, out = export(world, tmp_path, 'kmax/kmax_r18_mini.py', '--dynamic', 'none')
+    assert status == 0
+    script = next(block for block in re.findall(r'```python\n(.*?)```', (ROOT / 'docs/export.md').read_text(), re.S)
+                  if 'onnxruntime' in block)
+    assert len(script.strip().splitlines()) <= 22
+    photo = sorted((world / 'images/val').iterdir())[0]
+    (tmp_path / 'script.py').write_text(script + "\nassert not {'mmxf', 'torch', 'mmengine'} & set(sys.modules)\n")
+    done = subprocess.run([sys.executable, '-I', 'script.py', str(out), str(photo), 'labels.png'], cwd=tmp_path,
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert 'score' in done.stdout and (tmp_path / 'labels.png').is_file()
+
+
+def test_a_file_that_differs_fails(world, tmp_path, capsys, monkeypatch):
+    from mmxf.apis.export import write
+
+    trace = write.trace
+
+    def wrong(program, arguments, dynamic):
+        forward = program.forward
+        program.forward = lambda x: tuple(value * 1.01 for value in forward(x))
+        try:
+            return trace(program, arguments, dynamic)
+        finally:
+            del program.forward
+
+    monkeypatch.setattr(write, 'trace', wrong)
+    status, _ = export(world, tmp_path, 'kat/kat_t_mini.py', kind='torch-export')
+    said = capsys.readouterr().out
+    assert status == 1 and 'FAILED' in said and 'do not use it' in said
+
+
+def test_nan_does_not_pass():
+    from mmxf.apis.export.verify import _compare
+
+    nan = torch.tensor([float('nan'), 1.0])
+    assert not _compare('probs', [nan], [torch.ones(2)]).passed()
+    row = _compare('probs', [torch.tensor([[1.0, 0.0]])], [torch.tensor([[0.0, 1.0]])])
+    assert row.agreement == 0 and np.isclose(row.relative, 2**0.5)
+
+
+@pytest.mark.parametrize('name, words', [
+    ('kat/kat_detection_mini.py', 'MaskRCNN cannot be exported'),
+    ('ktpformer/ktpformer_diffusion_f243_h36m_cpn.py', 'random draws')])
+def test_what_cannot_be_exported_says_so(name, words):
+    from mmxf.apis.export.program import program_of
+    from mmxf.config import UserError
+
+    model = build_model(open_config(str(ROOT / 'configs' / name)), seed=0)
+    with pytest.raises(UserError, match=words):
+        program_of(model)
+
+
+def test_onnx_without_its_packages_names_them(monkeypatch, capsys, tmp_path):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name, *a: None if name == 'onnxscript' else find(name, *a))
+    assert main([str(ROOT / 'configs/kat/kat_t_mini.py'), str(tmp_path / 'x.pth')]) == 1
+    assert 'pip install' in capsys.readouterr().err
