@@ -7,5 +7,6 @@ optim_wrapper = dict(
     type='AmpOptimWrapper',  # a plain one in float32 where there is no GPU
     dtype='float16',
     loss_scale='dynamic',
+    constructor='TypedDecayOptimWrapperConstructor',
     optimizer=dict(type='AdamW'),
     paramwise_cfg=dict(norm_decay_mult=0.))

@@ -10,6 +10,7 @@ optim_wrapper = dict(
     type='AmpOptimWrapper',  # a plain one in float32 where there is no GPU
     dtype='float16',
     loss_scale='dynamic',
+    constructor='TypedDecayOptimWrapperConstructor',
     optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
     paramwise_cfg=dict(
         norm_decay_mult=0.,
