@@ -231,3 +231,28 @@ def test_the_run_stops_before_its_first_iteration(world, tmp_path, capsys):
     said = capsys.readouterr()
     assert 'red and blue swapped' in said.err and 'panoptic_train/000000000001.png' in said.err
     assert 'Iter(train)' not in said.out
+
+
+def test_real_panoptic_samples_pass(real_data):
+    from mmxf.datasets import CocoPanoptic
+
+    dataset = CocoPanoptic(ann_file='annotations/panoptic_val2017.json', data_root=str(real_data / 'coco_panoptic'),
+                           data_prefix=dict(img='val2017', seg='annotations/panoptic_val2017'))
+    report, shown = check_dataset(dataset, 'val', pictures=2)
+    assert not report.errors and report.looked_at == len(shown) == 2
+    assert sum(report.numbers['segments'].values()) > 10
+
+
+def test_real_label_maps_pass_and_too_few_classes_are_noticed(real_data):
+    """CamVid: 11 classes, 11 is void in its files."""
+    import mmseg.datasets  # noqa: F401
+    from mmseg.datasets import BaseSegDataset
+
+    def dataset(count: int, **kwargs):
+        return BaseSegDataset(data_root=str(real_data / 'camvid'), img_suffix='.png', seg_map_suffix='.png', test_mode=True,
+                              data_prefix=dict(img_path='val', seg_map_path='valannot'), pipeline=[],
+                              metainfo=dict(classes=[f'c{i}' for i in range(count)]), **kwargs)
+
+    assert not check_dataset(dataset(12), 'val', sample=8)[0].errors
+    report, _ = check_dataset(dataset(11), 'val', sample=8)
+    assert '[11] of 11 classes' in report.problems['labels that are no class'].places[0][1]
