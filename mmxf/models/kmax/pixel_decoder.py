@@ -251,7 +251,7 @@ class KMaXPixelDecoder(nn.Module):
     def _join(self, stage: int, low: Tensor, feature: Tensor) -> Tensor:
         """The input of a stage from the stage before it and its level of the backbone."""
         fuse, norm = self.fuses[stage - 1], self.in_norms[stage]
-        if fuse.high is None or len(feature) > 1 or feature.device.type != 'cpu' or not can_fold(fuse.high.norm):
+        if fuse.high is None or not can_fold(fuse.high.norm) or feature.device.type != 'cpu' or len(feature) > 1:
             return fuse(low, norm(feature))
         out = resize(fuse.low(low), feature.shape[-2:])
         for rows, *_ in strips(feature):
