@@ -57,10 +57,11 @@ class Human36mLifting(PoseLiftingDataset):
                     raise NpzError(f'{path} has the subjects {", ".join(known)}, but not {subject}')
             for action in points[subject]:
                 if self.keeps(action):
-                    videos += self._views(subject, action, positions[subject], points[subject][action], cameras, path_2d)
+                    videos += self._views(subject, action, positions[subject], points[subject][action], cameras, path_2d, path_3d)
         return videos
 
-    def _views(self, subject: str, action: str, positions: dict, points: list, cameras: dict, path: Path) -> list[PoseVideo]:
+    def _views(self, subject: str, action: str, positions: dict, points: list, cameras: dict, path: Path,
+               path_3d: Path) -> list[PoseVideo]:
         if action not in positions:
             raise NpzError(f'{path}: subject {subject} has keypoints of {action!r}, but data_3d_{self.LAYOUT}.npz has no '
                            'positions of it')
@@ -77,7 +78,7 @@ class Human36mLifting(PoseLiftingDataset):
             pixels = np.asarray(seen)[:len(world), :, :2]
             views.append(PoseVideo(subject, action, camera.name, normalise_screen(pixels, camera.width, camera.height),
                                    world_to_camera(world, camera.orientation, camera.translation), None,
-                                   camera.width, camera.height, camera.intrinsics))
+                                   camera.width, camera.height, camera.intrinsics, points_file=path, poses_file=path_3d))
         return views
 
 

@@ -73,7 +73,8 @@ class HumanEvaLifting(PoseLiftingDataset):
                     videos.append(PoseVideo(
                         subject, action, camera.name,
                         normalise_screen(np.asarray(seen)[:length, :, :2], _WIDTH, _HEIGHT),
-                        world_to_camera(np.asarray(world), camera.orientation, camera.translation), None, _WIDTH, _HEIGHT))
+                        world_to_camera(np.asarray(world), camera.orientation, camera.translation), None, _WIDTH, _HEIGHT,
+                        points_file=files['positions_2d'], poses_file=files['positions_3d']))
         return videos
 
 

@@ -44,7 +44,8 @@ class MpiInf3dhpLifting(PoseLiftingDataset):
                     poses = np.asarray(view['data_3d'], np.float32).reshape(-1, len(self.skeleton), 3) / 1000
                     points = np.asarray(view['data_2d'], np.float32).reshape(-1, len(self.skeleton), 2)
                     videos.append(PoseVideo(subject, name.split(' ')[-1], str(camera), normalise_screen(points, width, height),
-                                            poses, None, width, height, valid=view['valid'] if self.test_mode else None))
+                                            poses, None, width, height, valid=view['valid'] if self.test_mode else None,
+                                            points_file=path, poses_file=path))
             except (KeyError, IndexError, TypeError, ValueError) as error:
                 raise NpzError(f'{path}: sequence {name} is not as P-STMO writes it ({type(error).__name__}: {error})') from None
         missing = set(self.subjects) - {video.subject for video in videos}

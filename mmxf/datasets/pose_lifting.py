@@ -21,6 +21,7 @@ class PoseVideo:
         width, height: of the image, pixels.
         intrinsics: (9,), see `mmxf.structures.cameras.PoseCamera`; None where unknown.
         valid: (T,) bool, frames that count in evaluation; None: all.
+        points_file, poses_file: where they come from, for messages.
     """
 
     subject: str
@@ -33,6 +34,8 @@ class PoseVideo:
     height: int
     intrinsics: np.ndarray | None = None
     valid: np.ndarray | None = None
+    points_file: Path | str = ''
+    poses_file: Path | str = ''
 
 
 class PoseLiftingDataset(BaseDataset):
@@ -108,7 +111,8 @@ class PoseLiftingDataset(BaseDataset):
 
     def _finish(self, video: PoseVideo) -> PoseVideo:
         """Drops frames by the stride, takes the root off, checks."""
-        name = f'{type(self).__name__}: {video.subject}, {video.action}, camera {video.camera}'
+        place = f'{video.subject}, {video.action}, camera {video.camera}'
+        name, name_3d = (f'{path or type(self).__name__}: {place}' for path in (video.points_file, video.poses_file))
         joints = len(self.skeleton)
         step = slice(None, None, self.stride)
         video.points = np.ascontiguousarray(video.points[step], np.float32)
@@ -121,11 +125,11 @@ class PoseLiftingDataset(BaseDataset):
         if video.poses is not None:
             poses = np.ascontiguousarray(video.poses[step], np.float32)
             if poses.shape != (len(video.points), joints, 3):
-                raise ValueError(f'{name}: 3-D joints are {poses.shape}, expected {(len(video.points), joints, 3)} as the 2-D '
+                raise ValueError(f'{name_3d}: 3-D joints are {poses.shape}, expected {(len(video.points), joints, 3)} as the 2-D '
                                  'keypoints have')
-            counted = poses if video.valid is None else poses[video.valid]
-            if not np.isfinite(counted).all():
-                raise ValueError(f'{name}: 3-D joints are not finite in some frames')
+            bad = ~np.isfinite(poses).all((1, 2)) & (True if video.valid is None else video.valid)
+            if bad.any():
+                raise ValueError(f'{name_3d}: 3-D joints of frame {int(bad.argmax())} are not finite')
             video.poses, video.root = relative_to_root(poses, self.skeleton.root_joints)
             video.root = np.ascontiguousarray(video.root)
         return video

@@ -165,6 +165,24 @@ def test_what_is_wrong_is_named(people, tmp_path):
         Human36mLifting(data_root=str(tmp_path), camera_file='cameras.json', keypoints='gt')
 
 
+@pytest.mark.parametrize('wrong, message', [
+    (dict(points=np.ones((20, 15, 2))), r'data_2d_h36m_gt\.npz: S9, Walking, camera 54138969: 2-D keypoints are \(20, 15, 2\), '
+                                        r'expected \(frames, 17, 2\)'),
+    (dict(points=np.where(np.arange(20)[:, None, None] == 7, np.nan, np.ones((20, 17, 2)))),
+     r'data_2d_h36m_gt\.npz: S9, Walking, camera 54138969: 2-D keypoints of frame 7 are not finite'),
+    (dict(world=np.ones((20, 15, 3))), r'data_3d_h36m\.npz: .*3-D joints are \(20, 15, 3\), expected \(20, 17, 3\)'),
+    (dict(world=np.where(np.arange(20)[:, None, None] == 3, np.nan, np.ones((20, 17, 3)))),
+     r'data_3d_h36m\.npz: .*3-D joints of frame 3 are not finite'),
+    (dict(cameras=3), r'data_2d_h36m_gt\.npz: subject S9, Walking: keypoints of 3 cameras, but 4 cameras are known'),
+    (dict(points=np.ones((12, 17, 2))), r'data_2d_h36m_gt\.npz: .*12 frames of keypoints for 20 of positions')])
+def test_files_that_do_not_fit_are_named(tmp_path, wrong, message):
+    world, points = wrong.get('world', np.ones((20, 17, 3))), wrong.get('points', np.ones((20, 17, 2)))
+    np.savez(tmp_path / 'data_3d_h36m.npz', positions_3d={'S9': {'Walking': world}})
+    np.savez(tmp_path / 'data_2d_h36m_gt.npz', positions_2d={'S9': {'Walking': [points] * wrong.get('cameras', 4)}})
+    with pytest.raises(ValueError, match=message):
+        Human36mLifting(data_root=str(tmp_path), subjects=['S9'], keypoints='gt', test_mode=True)
+
+
 def test_prepare_data_names_what_is_missing(people, tmp_path, capsys):
     from mmxf.cli.prepare_data import main
 
