@@ -11,9 +11,11 @@ custom_hooks = [
     dict(type='ClassCountHook'),
     dict(type='DataCheckHook'),
     dict(type='LoadReportHook'),
-    dict(type='NonFiniteLossHook'),
+    dict(type='NonFiniteLossHook', patience=5),    # steps in a row that are left out before the run stops
+    dict(type='Float32LossHook'),
     dict(type='ForecastHook'),
     dict(type='ProgressHook'),
+    dict(type='InputProfilerHook'),
     dict(type='PreemptionHook'),    # SIGTERM, SIGUSR1: save, and leave with status 75
 ]
 

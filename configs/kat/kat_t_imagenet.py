@@ -33,7 +33,8 @@ model = dict(
 
 custom_hooks = [
     dict(type='ClassCountHook'),
-    dict(type='NonFiniteLossHook'),
+    dict(type='NonFiniteLossHook', patience=5),
+    dict(type='Float32LossHook'),
     dict(type='ForecastHook'),
     dict(type='PreemptionHook'),
     dict(type='EMAHook', ema_type='ExponentialMovingAverage', momentum=1e-4),    # decay 0.9999

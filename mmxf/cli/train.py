@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import Any
 
 from ._session import add_session_arguments, existing_file, open_session, run_session
@@ -23,7 +24,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar='CHECKPOINT',
         help="continue exactly: from CHECKPOINT, or without one from the last in the run's folder",
     )
-    parser.add_argument('--amp', action='store_true', help='automatic mixed precision (needs a GPU)')
+    parser.add_argument(
+        '--amp', action='store_true', help='automatic mixed precision: bfloat16 where the GPU has it, else float16'
+    )
     parser.add_argument(
         '--auto-scale-lr',
         action=argparse.BooleanOptionalAction,
@@ -48,7 +51,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='also report the metrics on N samples of the training set at every validation',
     )
     parser.add_argument('--seed', type=int, help='seed of all random numbers')
-    parser.add_argument('--deterministic', action='store_true', help='deterministic GPU kernels (slower)')
+    parser.add_argument(
+        '--deterministic', action='store_true', help='deterministic algorithms (slower); lists operations that have none'
+    )
     add_session_arguments(parser)
     return parser.parse_args(argv)
 
@@ -87,9 +92,9 @@ def run(args: argparse.Namespace) -> Any:
 
 def add_missing_hooks(runner: Any) -> None:
     """What every run should have, also one whose config comes from elsewhere."""
-    from mmxf.engine.hooks import PreemptionHook
+    from mmxf.engine.hooks import Float32LossHook, PreemptionHook
 
-    for kind in (PreemptionHook,):
+    for kind in (Float32LossHook, PreemptionHook):
         if not any(isinstance(hook, kind) for hook in runner.hooks):
             runner.register_hook(kind())
 
@@ -122,7 +127,10 @@ def apply_arguments(cfg: Any, args: argparse.Namespace) -> None:
     if args.seed is not None:
         randomness['seed'] = args.seed
     if args.deterministic:
-        randomness['deterministic'] = True
+        # Read when CUDA starts; without it cuBLAS's sums depend on which stream they run in.
+        os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
+        cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='mmxf.DeterminismHook')]
+        randomness['deterministic'] = False    # mmengine's would end the run where the hook lists
     cfg.randomness = randomness
     if args.resume == 'auto':
         cfg.resume, cfg.load_from = True, None
@@ -164,10 +172,16 @@ def use_amp(cfg: Any) -> None:
     if not torch.cuda.is_available():
         raise UserError('--amp needs a GPU; leave it out to train in float32 on the CPU')
     kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
-    if kind == 'AmpOptimWrapper':
-        print('note: the config uses AmpOptimWrapper already')
-        return
-    if kind != 'OptimWrapper':
+    if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
         raise UserError(f'--amp replaces OptimWrapper by AmpOptimWrapper; the config has {kind!r}')
+    if kind == 'AmpOptimWrapper' and cfg.optim_wrapper.get('dtype') is not None:
+        print(f'note: the config uses AmpOptimWrapper in {cfg.optim_wrapper.dtype} already')
+        return
     cfg.optim_wrapper.type = 'AmpOptimWrapper'
-    cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    if torch.cuda.is_bf16_supported():
+        # float32's range: nothing to scale. The scaler still leaves out steps whose gradients are not finite.
+        cfg.optim_wrapper.dtype, cfg.optim_wrapper.loss_scale = 'bfloat16', 1.0
+    else:
+        cfg.optim_wrapper.dtype = 'float16'
+        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+        print('note: this GPU has no bfloat16; mixed precision is float16 with a dynamic loss scale')

@@ -50,6 +50,10 @@ def plain(value: Any, left_out: list[str] | None = None, name: str = '') -> Any:
         return sorted((plain(item, left_out, name) for item in value), key=str)
     if isinstance(value, (bool, int, float, str)):    # subclasses of them
         return next(kind(value) for kind in (bool, int, float, str) if isinstance(value, kind))
+    for part in ('tensor', 'masks'):    # mmdet's boxes and bitmaps
+        inner = vars(value).get(part) if hasattr(value, '__dict__') else None
+        if isinstance(inner, (torch.Tensor, np.ndarray, list)):
+            return plain(inner, left_out, f'{name}.{part}')
     if isinstance(value, (torch.dtype, torch.device)):
         return str(value)
     if left_out is not None:

@@ -157,7 +157,8 @@ def test_flags_reach_the_config(config):
     apply_arguments(cfg, args)
     assert cfg.work_dir == 'w' and cfg.train_cfg.max_iters == 1 and cfg.image_size == (1, 2)
     assert cfg.val_cfg is cfg.val_dataloader is cfg.val_evaluator is None
-    assert cfg.randomness == {'seed': 3, 'deterministic': True}
+    assert cfg.randomness == {'seed': 3, 'deterministic': False}
+    assert cfg.custom_hooks[-1].type == 'mmxf.DeterminismHook'
     assert cfg.auto_scale_lr.enable and cfg.resume and cfg.load_from is None
 
 
@@ -165,12 +166,21 @@ def test_amp_changes_the_wrapper(config, monkeypatch):
     import torch
 
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'is_bf16_supported', lambda: False)
     from mmxf.cli.train import use_amp
     from mmxf.config import load_config
 
     cfg = load_config(config())
     use_amp(cfg)
     assert cfg.optim_wrapper.type == 'AmpOptimWrapper' and cfg.optim_wrapper.loss_scale == 'dynamic'
+    assert cfg.optim_wrapper.dtype == 'float16'
+    monkeypatch.setattr(torch.cuda, 'is_bf16_supported', lambda: True)
+    cfg = load_config(config())
+    use_amp(cfg)
+    assert (cfg.optim_wrapper.type, cfg.optim_wrapper.dtype, cfg.optim_wrapper.loss_scale) == ('AmpOptimWrapper', 'bfloat16', 1.)
+    cfg = load_config(config("optim_wrapper = dict(type='AmpOptimWrapper', dtype='float16')"))
+    use_amp(cfg)
+    assert cfg.optim_wrapper.dtype == 'float16', 'what a config says stays'
 
 
 def test_show_dir_sets_the_hook(config):

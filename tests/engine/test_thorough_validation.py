@@ -114,6 +114,7 @@ def test_pipelines_get_what_loads_targets():
     val = dict(dataset=dict(pipeline=[image, resize, pack]))
     train = dict(dataset=dict(type='Wrapper', dataset=dict(pipeline=[image, load, pack])))
     assert kinds(with_targets(val, train)) == [image['type'], load['type'], resize['type'], 'Pack']
+    assert with_targets(val, train)['dataset']['pipeline'][2] == dict(type='ResizeToFit', resize_labels=True)
     assert kinds(val) == ['LoadImageFromFile', 'ResizeToFit', 'Pack'], 'the config itself stays'
     # mmdet loads boxes behind the resizing of the image, for metrics that compare at the original size.
     boxes = dict(type='mmdet.LoadAnnotations', with_bbox=True)

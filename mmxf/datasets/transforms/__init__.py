@@ -13,6 +13,7 @@ from .geometry import LargeScaleJitter, PadToSize, ResizeToFit
 from .panoptic import LoadPanopticSegments, PackPanopticInputs
 from .pose import JitterKeypoints, MirrorPose, PackPoseInputs
 from .rand_augment import RandAugment
+from .reduced_image import LoadReducedImage
 from .semantic import SegmentsToClasses
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     'LimitDepth',
     'LoadDepth',
     'LoadPanopticSegments',
+    'LoadReducedImage',
     'MirrorPose',
     'PackClassificationInputs',
     'PackDepthInputs',

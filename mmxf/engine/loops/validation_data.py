@@ -37,6 +37,10 @@ def with_targets(dataloader: dict, train_dataloader: Any, load: list[dict] | Non
     else:
         moved = [transform for transform in pipeline[start:] if _is_loader(transform)]
     rest = [transform for transform in pipeline[start:] if not any(transform is other for other in moved)]
+    if load:
+        # Metrics compare at the original size; a loss compares with what the network sees.
+        rest = [dict(transform, resize_labels=True) if _kind(transform).endswith('ResizeToFit') else transform
+                for transform in rest]
     holder['pipeline'] = [*pipeline[:start], *copy.deepcopy(load), *rest]
     return dataloader
 
