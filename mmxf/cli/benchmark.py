@@ -31,6 +31,13 @@ def parse_args(argv=None) -> argparse.Namespace:
     parser.add_argument(
         'configs', nargs='+', metavar='CONFIG', help="config files, or 'mmdet::...' for mmdet's own"
     )
+    parser.add_argument(
+        '--data', action='store_true', help="time the steps of the training pipeline instead of the model, on one core"
+    )
+    parser.add_argument(
+        '--split', choices=('train', 'val', 'test'), default='train', help='with --data: whose pipeline (default: train)'
+    )
+    parser.add_argument('--samples', type=int, default=50, help='with --data: how many (default: 50)')
     parser.add_argument('--mode', choices=('inference', 'forward', 'train', 'all'), default='inference')
     parser.add_argument(
         '--shape',
@@ -61,6 +68,8 @@ def parse_args(argv=None) -> argparse.Namespace:
     )
     args = parser.parse_args(argv)
     args.shape = check_shape(parser, args.shape)
+    if args.samples < 1:
+        parser.error('--samples must be at least 1')
     if args.runs < 1 or args.batch < 1 or (args.threads is not None and args.threads < 1):
         parser.error('--runs, --batch and --threads must be at least 1')
     return args
@@ -188,9 +197,32 @@ def _speed(row: dict) -> float:
     return next(value for key, value in row.items() if key.endswith('_per_second'))
 
 
+def benchmark_data(args) -> int:
+    """The steps of each config's pipeline."""
+    from mmxf.config.overrides import parse_options
+
+    from ._measure_data import measure_pipeline
+    from ._measure_data import table as data_table
+
+    results = {}
+    for config in args.configs:
+        results[config] = measure_pipeline(config, args.split, args.samples, parse_options(args.cfg_options))
+        print(f'{config}, {args.split}, {results[config]["samples"]} samples, one core\n{data_table(results[config])}')
+    if args.json:
+        import json
+        from pathlib import Path
+
+        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
+        Path(args.json).write_text(json.dumps(results, indent=1))
+        print(f'numbers: {args.json}')
+    return 0
+
+
 @user_errors
 def main(argv=None) -> int:
     args = parse_args(argv)
+    if args.data:
+        return benchmark_data(args)
     rows = run(args, say=lambda text: print(text, file=sys.stderr))
     import torch
 
