@@ -15,7 +15,7 @@ from mmxf.cli.export import main
 
 ROOT = Path(__file__).parents[2]
 SMALL = {
-    'kmax/kmax_r18_mini.py': {'image_size': (128, 128), 'model.head.decoder.num_layers': (1, 1, 0), 'model.head.auxiliary': None},
+    'kmax/kmax_r18_mini.py': {'image_size': (64, 64), 'model.head.decoder.num_layers': (1, 1, 0), 'model.head.auxiliary': None},
     'kat/kat_t_mini.py': {'model.backbone.arch.depth': 2},
     'kat/kat_segmentation_mini.py': {'image_size': (64, 64), 'model.backbone.out_indices': (0, 1, 2, 3),
                                      'model.backbone.arch.depth': 4, 'model.auxiliary_head': None},
@@ -61,13 +61,11 @@ def export(world: Path, folder: Path, name: str, *more: str, kind: str = 'onnx')
 @needs_onnx
 @pytest.mark.parametrize('name', [name for name in SMALL if 'segmentation' not in name])   # UPerNet takes minutes to translate
 def test_onnx_agrees_with_the_model_on_samples(world, tmp_path, capsys, name):
-    size = ['--dynamic', 'batch', 'size'] if 'kmax' in name else []
-    status, out = export(world, tmp_path, name, *size)
+    status, out = export(world, tmp_path, name)
     shown = capsys.readouterr()
     said = shown.out
     assert status == 0, said + shown.err
     assert 'the file agrees with the model' in said
-    assert ('the same at 192 x 128' in said) == bool(size)
     assert 'made-up' in said if 'ktpformer' in name else '2 samples of the test set' in said
     assert 'in one batch' in said, 'the dynamic batch was tried'
     notes = json.loads((tmp_path / 'file.onnx.json').read_text())
