@@ -79,7 +79,7 @@ def one(model, file: Path, stem: Path, target, args) -> list[Path]:
     from mmxf.config import UserError
     from mmxf.datasets.transforms.depth import write_depth
     from mmxf.visualization import write_image
-    from mmxf.visualization.depth import depth_sheet, draw_depth, point_cloud, write_ply
+    from mmxf.visualization.depth import depth_sheet, draw_depth, enlarged, point_cloud, write_ply
 
     image = read_input(model, file)
     depth = inference(model, image).pred_depth.data[0].cpu().numpy()
@@ -93,7 +93,7 @@ def one(model, file: Path, stem: Path, target, args) -> list[Path]:
     if target is not None:
         picture = depth_sheet(small, depth, target, file.name)
     else:
-        picture = depth_sheet(small, depth) if args.side_by_side else draw_depth(depth)
+        picture = depth_sheet(small, depth) if args.side_by_side else draw_depth(enlarged(depth))
     named = stem.with_name
     paths = [write_depth(named(f'{stem.name}_depth.png'), depth, DEPTH_UNITS),
              write_image(named(f'{stem.name}_depth_colors.png'), picture)]

@@ -19,6 +19,12 @@ def known_depth(depth: np.ndarray) -> np.ndarray:
     return np.isfinite(depth) & (depth > 0)
 
 
+def enlarged(pixels: np.ndarray, min_side: int = 200) -> np.ndarray:
+    """A map or picture (H, W, ...), its pixels repeated until the shorter side has `min_side` and a bar fits beside it."""
+    factor = -(-min_side // min(pixels.shape[:2]))
+    return pixels if factor <= 1 else pixels.repeat(factor, 0).repeat(factor, 1)
+
+
 def depth_range(*maps: np.ndarray) -> tuple[float, float]:
     """Nearest and farthest known depth of maps, without the 1 % at either end, so that a stray pixel takes no colours."""
     values = np.concatenate([depth[known_depth(depth)] for depth in maps])
@@ -112,6 +118,8 @@ def depth_sheet(image: np.ndarray, pred: np.ndarray, target: np.ndarray | None =
     Args:
         image: (H, W, 3) uint8 RGB. pred, target: (H, W) metres. title: a line above.
     """
+    image, pred = enlarged(image), enlarged(pred)
+    target = None if target is None else enlarged(target)
     near, far = depth_range(pred if target is None else target)
     panels = [('image', image), ('depth', draw_depth(pred, near, far))]
     if target is not None:

@@ -35,7 +35,7 @@ def test_a_panorama_becomes_depth_a_picture_and_points(checkpoint, tmp_path):
     depth = cv2.imread(str(tmp_path / 'out/hall_depth.png'), cv2.IMREAD_UNCHANGED)
     assert depth.dtype == np.uint16 and depth.shape == (64, 128)
     colors = cv2.imread(str(tmp_path / 'out/hall_depth_colors.png'))
-    assert colors.shape[0] == 64 and colors.shape[1] > 128
+    assert colors.shape[0] == 256 and colors.shape[1] > 512
     assert f'element vertex {(depth > 0).sum()}'.encode() in (tmp_path / 'out/hall.ply').read_bytes()[:200] or (depth == 0).any()
 
 
