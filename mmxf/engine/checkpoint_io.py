@@ -18,10 +18,9 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 
-from .random_state_pickles import random_state_globals
-
 from . import safetensors_io, weights_source
 from .plain_data import restored
+from .random_state_pickles import random_state_globals
 
 _ZIP = b'PK\x03\x04'
 # Files of torch < 1.6 begin with the pickled number 0x1950a86a20f9469cfc6c.
