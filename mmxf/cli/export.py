@@ -25,7 +25,7 @@ def parse_args(argv=None) -> argparse.Namespace:
     parser.add_argument('--images', nargs='+', metavar='FILE', help="to compare on (default: of the config's test set)")
     parser.add_argument('--number', type=int, default=4, help='how many inputs to compare on (default: 4)')
     parser.add_argument('--tolerance', type=float, default=None, help='largest relative difference that passes (default: 1e-3)')
-    parser.add_argument('--allow-pickle', action='store_true',
+    parser.add_argument('--trust-pickle', '--allow-pickle', dest='allow_pickle', action='store_true',
                         help='load a checkpoint that may run code of whoever made it; only for files that you trust')
     parser.add_argument('--cfg-options', nargs='+', default=None, metavar='KEY=VALUE', help='override config values')
     args = parser.parse_args(argv)
