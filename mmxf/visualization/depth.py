@@ -79,7 +79,7 @@ def with_bar(picture: np.ndarray, low: float, high: float, unit: str, colors) ->
         for value in bar_ticks(low, high):
             y = top + (high - value) / (high - low) * (rows - 1)
             writer.box(left + wide, y - 1, round(size * 0.35), 2, INK, 0)
-            writer.text(left + wide + size * 0.6, y, f'{value:.6g} {unit}', size, INK, bold=False, anchor='lm')
+            writer.text(left + wide + size * 0.6, y, f'{value + 0.0:.6g} {unit}', size, INK, bold=False, anchor='lm')
         sheet = writer.image()
     return np.concatenate([picture, sheet], 1)
 
