@@ -1,7 +1,7 @@
 """Mask R-CNN with KAT-S on COCO by ViTDet's recipe: windows of 14 patches, four global blocks, simple feature pyramid, 64 images.
 
-The paper trains Mask R-CNN with KAT-S and KAT-B; its scores are not repeated here, since its schedule could not be checked against
-this one. The backbone starts from ImageNet weights.
+The paper trains Mask R-CNN with KAT-S and KAT-B; its scores are not repeated here, since its schedule could not be checked
+against this one. The backbone starts from ImageNet weights.
 """
 _base_ = [
     '../_base_/datasets/coco_instance_lsj.py',
