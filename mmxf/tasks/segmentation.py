@@ -95,7 +95,9 @@ class PanopticSegmentor(BaseModel):
             raise ValueError(f'inputs must be (B, 3, H, W), got {tuple(inputs.shape)}')
         features = self.backbone(inputs.contiguous(memory_format=torch.channels_last))
         if mode == 'loss':
-            return self.head.loss(features, *self._targets(data_samples))
+            # A validation's images are padded by the preprocessor, to which targets of stride 4 are void.
+            least = (0, 0) if self.training else tuple(-(-side // 4) for side in inputs.shape[-2:])
+            return self.head.loss(features, *self._targets(data_samples, least))
         if mode == 'tensor':
             return self.head(features)._asdict()
         if mode == 'predict':
@@ -103,10 +105,10 @@ class PanopticSegmentor(BaseModel):
         raise ValueError(f"mode must be 'tensor', 'loss' or 'predict', got {mode!r}")
 
     @staticmethod
-    def _targets(samples: list[DetDataSample]) -> tuple[list[Tensor], Tensor]:
-        """Labels of each image's segments, and the (B, h, w) map of which segment owns which pixel."""
+    def _targets(samples: list[DetDataSample], least: tuple[int, int] = (0, 0)) -> tuple[list[Tensor], Tensor]:
+        """Labels of each image's segments, and the (B, h, w) map of which segment owns which pixel, at least so large."""
         maps = [sample.gt_panoptic_index.data[0] for sample in samples]
-        height, width = max(m.shape[0] for m in maps), max(m.shape[1] for m in maps)
+        height, width = (max(least[i], *(m.shape[i] for m in maps)) for i in range(2))
         padded = [F.pad(m, (0, width - m.shape[1], 0, height - m.shape[0]), value=-1) for m in maps]
         return [sample.gt_instances.labels for sample in samples], torch.stack(padded)
 
