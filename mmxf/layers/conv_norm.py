@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .depthwise import DepthwiseConv2d
+from .dilated import DilatedConv2d
 from .folding import conv_norm
 
 # DeepLab2's batch norm: TensorFlow's momentum 0.99 is torch's 0.01.
@@ -40,6 +41,8 @@ class ConvNorm(nn.Module):
         super().__init__()
         if dims == 2 and groups == in_channels == out_channels and dilation == 1:
             self.conv = DepthwiseConv2d(in_channels, kernel_size, bias=bias)
+        elif dims == 2 and groups == 1 and dilation > 1:
+            self.conv = DilatedConv2d(in_channels, out_channels, kernel_size, dilation, bias=bias)
         else:
             conv = {1: nn.Conv1d, 2: nn.Conv2d}[dims]
             self.conv = conv(in_channels, out_channels, kernel_size, padding=dilation * (kernel_size // 2),

@@ -125,7 +125,7 @@ def test_mask_losses_and_their_gradients(low, size):
     pixel_query = torch.randint(-1, 4, (size[0] * size[1],))
     area = torch.bincount(pixel_query[pixel_query >= 0], minlength=6).double()
     weight = torch.rand(6).double() * (area > 0)
-    ours = mask_losses(logits, pixel_query, area, weight, size)
+    ours = mask_losses(logits[None], pixel_query, area, weight, size)
     plain = plain_mask_losses(logits, pixel_query, area, weight, size)
     for a, b in zip(ours, plain):
         torch.testing.assert_close(a, b)
@@ -136,7 +136,7 @@ def test_mask_losses_and_their_gradients(low, size):
 
 def test_mask_losses_of_an_image_without_labelled_pixels_are_finite():
     logits = torch.randn(3, 4, 4, requires_grad=True)
-    losses = mask_losses(logits, torch.full((16,), -1), torch.zeros(3), torch.zeros(3), (4, 4))
+    losses = mask_losses(logits[None], torch.full((16,), -1), torch.zeros(3), torch.zeros(3), (4, 4))
     sum(losses).backward()
     assert losses[0] == 0 and torch.isfinite(logits.grad).all()
 
@@ -158,7 +158,7 @@ def test_reading_a_resized_map_at_points(low, size):
     maps, align = torch.randn(3, *low), size[0] % 2 == 1
     index = torch.randperm(size[0] * size[1])
     resized = F.interpolate(maps[None], size=size, mode='bilinear', align_corners=align)[0].flatten(1)
-    torch.testing.assert_close(read_resized(maps, index, size, align), resized[:, index].t(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(read_resized(maps[None], index, size, align), resized[:, index].t(), rtol=1e-4, atol=1e-5)
 
 
 def test_sampling_prefers_small_segments_and_leaves_void_for_last():

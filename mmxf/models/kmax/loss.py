@@ -81,8 +81,8 @@ class KMaXLoss(nn.Module):
             losses = self._terms(final, matches, segments)
             if semantic_features is not None and self.semantic_weight > 0:
                 losses['loss_semantic'] = self.semantic_weight * torch.stack([
-                    self._semantic(semantic_features[b:b + 1].float(), semantic_classifier, m, segments[b], labels[b])
-                    for b, m in enumerate(matches)]).mean()
+                    self._semantic(features.float(), semantic_classifier, m, segments[b], labels[b])
+                    for b, (features, m) in enumerate(zip(semantic_features.split(1), matches))]).mean()
             for i, prediction in enumerate(output.auxiliary):
                 terms = self._terms(prediction, matches, segments)
                 losses.update({f'd{i}.{name}': value for name, value in terms.items()})
@@ -96,7 +96,9 @@ class KMaXLoss(nn.Module):
     def _terms(self, prediction: Prediction, matches: Sequence[Match], segments: Tensor) -> dict[str, Tensor]:
         """The four terms of one prediction, each a mean over images."""
         size, terms = segments.shape[-2:], []
-        for class_logits, mask_logits, features, m in zip(*prediction, matches):
+        # Maps are split, not indexed: that keeps their gradients in their own order in memory.
+        for class_logits, mask_logits, features, m in zip(prediction.class_logits, prediction.mask_logits.split(1),
+                                                          prediction.pixel_features.split(1), matches):
             mask, dice = mask_losses(mask_logits.float(), m.pixel_query, m.query_area, m.mask_weight, size)
             terms.append(torch.stack([
                 self.class_weight * class_loss(class_logits.float(), m.query_label, m.class_weight),
@@ -122,9 +124,9 @@ class KMaXLoss(nn.Module):
         stride = 1 if (h, w) == (H, W) else (W - 1) // (w - 1)
         area = self._pixel_area(m).view(H, W)[::stride, ::stride].flatten()
         truth = torch.where(segments < 0, -1, labels[segments.clamp(min=0)])[::stride, ::stride].flatten()
-        features = features.flatten(2)                                                        # (1, C, hw)
+        features = features.permute(0, 2, 3, 1).flatten(1, 2)                                 # (1, hw, C)
         if self.semantic_sample_size > 0:
             index = sample_pixels(area, self.semantic_sample_size, self.semantic_sample_exponent)
-            features, truth = features[..., index], truth[index]
-        loss = F.cross_entropy(classifier(features)[0].t(), truth, ignore_index=-1, reduction='none')
+            features, truth = features.index_select(1, index), truth[index]
+        loss = F.cross_entropy(classifier(features.transpose(1, 2))[0].t(), truth, ignore_index=-1, reduction='none')
         return mean_of_non_zero(loss)

@@ -17,8 +17,8 @@ class _MaskLosses(torch.autograd.Function):
     @staticmethod
     def forward(ctx, logits: Tensor, pixel_query: Tensor, area: Tensor, weight: Tensor, size: tuple[int, int],
                 align_corners: bool) -> tuple[Tensor, Tensor]:
-        low_size, num_queries = logits.shape[-2:], logits.shape[0]
-        x = logits[None].contiguous(memory_format=torch.channels_last)
+        low_size, num_queries = logits.shape[-2:], logits.shape[1]
+        x = logits.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)    # queries last in memory
         resized = tuple(size) != tuple(low_size)
         if resized:
             x = F.interpolate(x, size=size, mode='bilinear', align_corners=align_corners)
@@ -48,14 +48,14 @@ class _MaskLosses(torch.autograd.Function):
             u, v = scale * twice / total.square(), -2 * scale / total
             own_v = own * v[target]                                        # (P, 1)
             mean = torch.mv(probs, u)[:, None] + own_v
-            grad_dice = probs * (u - mean)
+            grad_dice = torch.sub(u, mean).mul_(probs)
             grad_dice.scatter_add_(1, target, own_v)
             grad_mask = probs.div_(count).scatter_add_(1, target, (labelled.to(probs) / -count)[:, None])
             for grad in (grad_mask, grad_dice):
                 grad = grad.unflatten(0, size)                             # (H, W, Q)
                 if resized:
                     grad = _gather_to(grad, low_size, align_corners)
-                grads.append(grad.permute(2, 0, 1))
+                grads.append(grad[None].permute(0, 3, 1, 2))
             ctx.grads = grads
         return mask_loss, dice
 
@@ -84,7 +84,7 @@ def mask_losses(logits: Tensor, pixel_query: Tensor, area: Tensor, weight: Tenso
     """Softmax cross-entropy over queries per pixel, and dice per query, of one image.
 
     Args:
-        logits: (Q, h, w) float32; resized to size, corners aligned when its height is odd.
+        logits: (1, Q, h, w) float32; resized to size, corners aligned when its height is odd.
         pixel_query: (H * W,) int64, query that owns each pixel, -1 = void (counted nowhere).
         area: (Q,) float32, pixels of each query's segment.
         weight: (Q,) float32, weight of each query's dice term, 0 for unmatched ones.

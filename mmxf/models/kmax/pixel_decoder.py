@@ -110,8 +110,8 @@ class AxialAttention(nn.Module):
         content, position = (t.transpose(1, 2).flatten(2) for t in (content, position))
         both = torch.cat([content, position], dim=2)                               # (R, L, 2 dv)
         # Seen as a map with channels last in memory, for which batch norm is several times faster than for (R, C, L).
-        both = channels_last_gradient(self.output_norm(both.permute(2, 0, 1)[None]))
-        return both[0].permute(1, 2, 0).unflatten(2, (2, -1)).sum(2)
+        both = channels_last_gradient(self.output_norm(both.unsqueeze(0).permute(0, 3, 1, 2)))
+        return both.permute(0, 2, 3, 1).squeeze(0).unflatten(2, (2, -1)).sum(2)
 
     def _attend_folded(self, q: Tensor, k: Tensor, v: Tensor, out: Tensor) -> None:
         """`_attend` with fixed norms, which are factors of heads and of channels, into `out` (B, R / B, L, h, d)."""

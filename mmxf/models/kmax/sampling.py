@@ -30,12 +30,12 @@ def sample_pixels(segment_area: Tensor, k: int, exponent: float) -> Tensor:
 
 
 def read_resized(maps: Tensor, index: Tensor, size: tuple[int, int], align_corners: bool) -> Tensor:
-    """What a bilinear resize of maps (C, h, w) to size (H, W) would hold at flat pixels index (K,): (K, C).
+    """What a bilinear resize of maps (1, C, h, w) to size (H, W) would hold at flat pixels index (K,): (K, C).
 
     Only the four neighbours of the asked pixels are read; the resized map is never made.
     """
     (h, w), (H, W) = maps.shape[-2:], size
-    rows = maps.permute(1, 2, 0).reshape(h * w, -1)                             # (hw, C)
+    rows = maps.permute(0, 2, 3, 1).reshape(h * w, -1)                          # (hw, C)
     if (h, w) == (H, W):
         return rows.index_select(0, index)
     y0, y1, fy = _neighbours(torch.div(index, W, rounding_mode='floor'), h, H, align_corners)
