@@ -155,8 +155,8 @@ def test_every_distribution_that_is_imported_is_required():
     distributions = dict(torch='torch', numpy='numpy', scipy='scipy', cv2='opencv-python', PIL='pillow',
                          matplotlib='matplotlib', pycocotools='pycocotools', cityscapesscripts='cityscapesscripts',
                          mmengine='onedl-mmengine', mmcv='onedl-mmcv', mmdet='onedl-mmdetection',
-                         mmseg='onedl-mmsegmentation')
-    optional = {'torchvision', 'triton', 'fcntl', 'resource'}
+                         mmseg='onedl-mmsegmentation', yaml='pyyaml')
+    optional = {'torchvision', 'triton', 'onnxruntime', 'fcntl', 'resource'}
     lines = (ROOT / 'requirements/runtime.txt').read_text().splitlines()
     required = {re.split(r'[<>=]', line)[0] for line in lines if line and not line.startswith('#')}
     imported = set()
