@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from mmxf.layers.conv_norm import trunc_normal_
 from mmxf.layers.folding import conv_norm
 from mmxf.layers.layer_norm import LayerNorm2d
-from mmxf.layers.recompute import recompute
 from mmxf.layers.resnet_blocks import folded_archs
 from mmxf.registry import MODELS
 
@@ -38,8 +37,7 @@ class KMaXResNet(ResNet):
         levels = [x] if self.out_stem else []
         for i, name in enumerate(self.res_layers):
             for j, block in enumerate(getattr(self, name)):
-                # At stride 4 maps are large and convolutions few: their inner tensors are made again in the backward pass.
-                x = recompute(block, block, x) if i == 0 and x.requires_grad else block(x, into=j > 0)
+                x = block(x, into=j > 0)
             if i in self.out_indices:
                 levels.append(x)
         return tuple(levels)

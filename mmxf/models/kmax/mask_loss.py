@@ -18,7 +18,8 @@ class _MaskLosses(torch.autograd.Function):
     def forward(ctx, logits: Tensor, pixel_query: Tensor, area: Tensor, weight: Tensor, size: tuple[int, int],
                 align_corners: bool) -> tuple[Tensor, Tensor]:
         low_size, num_queries = logits.shape[-2:], logits.shape[1]
-        x = logits.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)    # queries last in memory
+        # Queries last in memory; the batch's stride, of which nothing depends but torch's guess of that order, made anew.
+        x = logits[0].permute(1, 2, 0).contiguous()[None].permute(0, 3, 1, 2)
         resized = tuple(size) != tuple(low_size)
         if resized:
             x = F.interpolate(x, size=size, mode='bilinear', align_corners=align_corners)
