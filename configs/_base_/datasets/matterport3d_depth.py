@@ -1,45 +1,8 @@
 # Matterport3D, panoramas and depth: python tools/prepare_data.py matterport3d says what belongs where.
-data_root = 'data/matterport3d/'
-image_size = (512, 1024)
+_base_ = 'panorama_depth.py'
 
-train_dataloader = dict(
-    batch_size=8,
-    num_workers=8,
-    persistent_workers=True,
-    drop_last=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(
-        type='Matterport3D',
-        data_root='${data_root}',
-        ann_file='matterport3d_train.txt',
-        pipeline=[
-            dict(type='LoadImageFromFile'),
-            dict(type='LoadDepth'),
-            dict(type='ResizeDepth', size='${image_size}'),
-            dict(type='FlipWithDepth', prob=0.5),
-            dict(type='RollPanorama', steps=4),
-            dict(type='LimitDepth'),
-            dict(type='PackDepthInputs')]))
-val_dataloader = dict(
-    batch_size=2,    # the official evaluation scales both panoramas of a batch by one median
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='Matterport3D',
-        data_root='${data_root}',
-        ann_file='matterport3d_test.txt',
-        test_mode=True,
-        pipeline=[
-            dict(type='LoadImageFromFile'),
-            dict(type='LoadDepth'),
-            dict(type='ResizeDepth', size='${image_size}'),
-            dict(type='LimitDepth'),
-            dict(type='PackDepthInputs')]))
+data_root = 'data/matterport3d/'
+
+train_dataloader = dict(dataset=dict(type='Matterport3D', ann_file='matterport3d_train.txt'))
+val_dataloader = dict(dataset=dict(type='Matterport3D', ann_file='matterport3d_test.txt'))
 test_dataloader = val_dataloader
-# The official numbers, and those of each image by itself, scaled and as metres.
-val_evaluator = [
-    dict(type='DepthMetric', align='median', align_over='batch', average='pixels', prefix='depth'),
-    dict(type='DepthMetric', align='median', average='images', prefix='depth_image'),
-    dict(type='DepthMetric', align=None, average='images', prefix='depth_metric')]
-test_evaluator = val_evaluator
