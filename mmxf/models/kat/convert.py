@@ -6,9 +6,10 @@ are timm's and DeiT's (AugReg's ViTs have timm's); of a distilled DeiT the disti
 import re
 from collections.abc import Mapping
 
-import numpy as np
 import torch
 from torch import Tensor
+
+from mmxf.engine.official_weights import unwrap
 
 from .fit import fit
 
@@ -16,22 +17,7 @@ _NAMES = (('patch_embed.proj.', 'backbone.patch_embed.'), ('mlp.act1.weight_nume
           ('mlp.act1.weight_denominator', 'ffn.rational1.denominator'), ('mlp.act2.weight_numerator', 'ffn.rational2.numerator'),
           ('mlp.act2.weight_denominator', 'ffn.rational2.denominator'), ('mlp.fc1.', 'ffn.fc1.'), ('mlp.fc2.', 'ffn.fc2.'))
 _OTHERS = re.compile(r'(blocks\.\d+\.(norm1|norm2|attn\.(qkv|proj))\.(weight|bias)|cls_token|pos_embed|norm\.(weight|bias))$')
-
-
-def unwrap(checkpoint: Mapping) -> dict[str, Tensor]:
-    """The state dict of a checkpoint, bare or under 'model', 'state_dict' or 'state_dict_ema'; `module.` prefixes removed.
-
-    Raises:
-        ValueError: if it holds no tensors.
-    """
-    for name in ('model', 'state_dict', 'state_dict_ema'):
-        if isinstance(checkpoint.get(name), Mapping):
-            checkpoint = checkpoint[name]
-    state = {key.removeprefix('module.'): value if isinstance(value, Tensor) else torch.as_tensor(np.asarray(value))
-             for key, value in checkpoint.items() if isinstance(value, (Tensor, np.ndarray, np.generic))}
-    if not state:
-        raise ValueError('the file holds no weights, neither bare nor under "model" or "state_dict"')
-    return state
+_WRAPPERS = ('model', 'state_dict', 'state_dict_ema')
 
 
 def convert(checkpoint: Mapping, activation: str = 'gelu', num_groups: int = 8) -> dict[str, Tensor]:
@@ -49,7 +35,7 @@ def convert(checkpoint: Mapping, activation: str = 'gelu', num_groups: int = 8) 
     Raises:
         ValueError: for keys that none of these has; all are named.
     """
-    state = _without_distillation(unwrap(checkpoint))
+    state = _without_distillation(unwrap(checkpoint, _WRAPPERS))
     renamed, unknown = {}, []
     for key, value in state.items():
         new = _to_ours(key)
@@ -88,7 +74,7 @@ def revert(checkpoint: Mapping, average: bool = False) -> dict[str, Tensor]:
     Raises:
         ValueError: for keys that KAT does not have.
     """
-    state = unwrap(checkpoint)
+    state = unwrap(checkpoint, _WRAPPERS)
     state = {key: value for key, value in state.items() if not key.startswith('data_preprocessor.')}
     renamed, unknown = {}, []
     for key, value in state.items():

@@ -6,9 +6,9 @@ Names are translated module by module with the table below; whatever follows a m
 import re
 from collections.abc import Iterable, Mapping
 
-import numpy as np
-import torch
 from torch import Tensor
+
+from mmxf.engine.official_weights import unwrap
 
 _DECODER, _PREDICTOR = 'sem_seg_head.pixel_decoder', 'sem_seg_head.predictor'
 _AXES = (('_height_axis', 'middle.0'), ('_width_axis', 'middle.1'))
@@ -88,22 +88,6 @@ _SEQUENCE = tuple(f'{_PREDICTOR}._auxiliary_semantic_predictor.{i}' for i in ran
 _TO_OFFICIAL = _Renamer([(b, a) for a, b in (*HEAD_NAMES, *_backbone_names('backbone.')) if a not in _SEQUENCE])
 _TO_OFFICIAL_CITYSCAPES = _Renamer([(b, a) for a, b in HEAD_NAMES if a in _SEQUENCE])
 _BACKBONE = _Renamer(_backbone_names(''))
-
-
-def unwrap(checkpoint: Mapping) -> dict[str, Tensor]:
-    """The state dict of a checkpoint, bare or under 'model' or 'state_dict', as tensors; `module.` prefixes removed.
-
-    Raises:
-        ValueError: if it holds no tensors.
-    """
-    for name in ('model', 'state_dict'):
-        if isinstance(checkpoint.get(name), Mapping):
-            checkpoint = checkpoint[name]
-    state = {key.removeprefix('module.'): torch.as_tensor(np.asarray(value)) if not isinstance(value, Tensor) else value
-             for key, value in checkpoint.items() if isinstance(value, (Tensor, np.ndarray, np.generic))}
-    if not state:
-        raise ValueError('the file holds no weights, neither bare nor under "model" or "state_dict"')
-    return state
 
 
 def convert(checkpoint: Mapping) -> dict[str, Tensor]:

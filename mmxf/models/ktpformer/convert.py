@@ -8,6 +8,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from mmxf.engine.official_weights import unwrap
+
 from .schedule import SCHEDULE_NAMES, cosine_schedule
 
 _CONV = (('gconv.W', 'weight'), ('gconv.M', 'modulation'), ('gconv.adj2', 'affinity'), ('gconv.bias', 'bias'),
@@ -26,22 +28,7 @@ _MIXSTE = (('Spatial_patch_to_embedding', 'spatial_prior'), ('Spatial_pos_embed'
 _SHARED = (('Spatial_norm', 'spatial_norm'), ('Temporal_norm', 'temporal_norm'), ('head', 'head'), ('time_mlp', 'time_mlp'))
 _STACKS = (('STEblocks', 'spatial_blocks'), ('TTEblocks', 'temporal_blocks'))
 _D3DP, _OURS, _DENOISER, _STEPS = 'pose_estimator.', 'backbone.', 'backbone.denoiser.', 'backbone.kept'
-
-
-def unwrap(checkpoint: Mapping) -> dict[str, Tensor]:
-    """The weights of a checkpoint, bare or under 'model_pos', 'model' or 'state_dict'; ``module.`` prefixes removed.
-
-    Raises:
-        ValueError: if it holds no tensors.
-    """
-    for name in ('model_pos', 'model', 'state_dict'):
-        if isinstance(checkpoint.get(name), Mapping):
-            checkpoint = checkpoint[name]
-            break
-    state = {key.removeprefix('module.'): value for key, value in checkpoint.items() if isinstance(value, Tensor)}
-    if not state:
-        raise ValueError('the file holds no weights, neither bare nor under "model_pos", "model" or "state_dict"')
-    return state
+_WRAPPERS = ('model_pos', 'model', 'state_dict')
 
 
 def convert(checkpoint: Mapping) -> dict[str, Tensor]:
@@ -50,7 +37,7 @@ def convert(checkpoint: Mapping) -> dict[str, Tensor]:
     Raises:
         ValueError: for keys that none of these has, or a diffusion schedule that is not the cosine one; all keys are named.
     """
-    state = unwrap(checkpoint)
+    state = unwrap(checkpoint, _WRAPPERS)
     schedule = {name: state.pop(name) for name in SCHEDULE_NAMES if name in state}
     if schedule:
         expected = cosine_schedule(len(schedule['betas']))
@@ -73,7 +60,7 @@ def revert(checkpoint: Mapping) -> dict[str, Tensor]:
     Raises:
         ValueError: for keys that KTPFormer, MixSTE and D3DP do not have.
     """
-    state = unwrap(checkpoint)
+    state = unwrap(checkpoint, _WRAPPERS)
     steps = state.pop(_STEPS, None)
     ours, official = (_OURS, '') if steps is None else (_DENOISER, _D3DP)
     rule = [(b, a) for a, b in _rules(f'{ours}spatial_prior.conv.weight' in state)]

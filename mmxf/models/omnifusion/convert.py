@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from mmxf.engine.official_weights import unwrap
+
 # Official beginnings of names and ours; the first that fits counts.
 _SHARED = (
     *((f'{name}.', f'encoder.{name}.') for name in ('conv1', 'bn1', 'layer1', 'layer2', 'layer3', 'layer4')),
@@ -17,22 +19,6 @@ _SHARED = (
 _SINGLE = (*_SHARED, ('down.', 'transformer.down.'), ('mlp_points.', 'first_embedding.'))
 _SEVERAL = (*_SHARED, ('down1.', 'transformer.down.'), ('mlp_points1.', 'first_embedding.'), ('mlp_points2.', 'later_embedding.'))
 _PREFIX = 'backbone.'
-
-
-def unwrap(checkpoint: Mapping) -> dict[str, Tensor]:
-    """The weights of a checkpoint, bare or under 'state_dict' or 'model'; ``module.`` prefixes removed.
-
-    Raises:
-        ValueError: if it holds no tensors.
-    """
-    for name in ('state_dict', 'model'):
-        if isinstance(checkpoint.get(name), Mapping):
-            checkpoint = checkpoint[name]
-            break
-    state = {key.removeprefix('module.'): value for key, value in checkpoint.items() if isinstance(value, Tensor)}
-    if not state:
-        raise ValueError('the file holds no weights, neither bare nor under "state_dict" or "model"')
-    return state
 
 
 def convert(checkpoint: Mapping) -> dict[str, Tensor]:
