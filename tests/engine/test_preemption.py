@@ -1,5 +1,6 @@
 """Signals: the run saves within the step, on all ranks, leaves with status 75, and ends as if it had not been stopped."""
 import json
+import multiprocessing
 import os
 import signal
 import time
@@ -129,3 +130,20 @@ def test_handlers_are_put_back(toy, tmp_path):
     assert signal.getsignal(signal.SIGTERM) is before
     with pytest.raises(ValueError, match="no signals \\['SIGUSR9'\\]"):
         toy.train(work_dir=str(tmp_path), length=2, hooks=[dict(type='PreemptionHook', signals=['SIGUSR9'])])
+
+
+def test_processes_that_a_metric_forks_end_when_told_to(toy, tmp_path, monkeypatch):
+    ended = []
+
+    def forks(self, results):
+        child = multiprocessing.get_context('fork').Process(target=time.sleep, args=(60,))
+        child.start()
+        child.terminate()
+        child.join(20)
+        ended.append(child.exitcode)
+        child.kill()
+        return {'forked': 1.0}
+
+    monkeypatch.setattr(toy.ToyMetric, 'compute_metrics', forks)
+    toy.train(work_dir=str(tmp_path), length=2, interval=2, batch=2, val=2)
+    assert ended == [-signal.SIGTERM]
