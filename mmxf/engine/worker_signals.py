@@ -43,3 +43,36 @@ def _take(signals: tuple[int, ...], parent: int) -> None:
     while True:
         if signal.sigwaitinfo(signals).si_pid == parent:
             os._exit(0)
+
+
+class ForkedDefaults:
+    """Gives processes forked from this one, as a metric's pool is, the signals' default handlers: SIGTERM ends them.
+
+    A signal that comes right after the fork waits until the child has them. Python would run the parent's handler in the child,
+    or drop the signal.
+    """
+
+    def __init__(self) -> None:
+        self.signals: tuple[int, ...] = ()
+        self._mask: set = set()
+        if hasattr(os, 'register_at_fork'):
+            os.register_at_fork(before=self._before, after_in_parent=self._after, after_in_child=self._in_child)
+
+    def _before(self) -> None:
+        if self.signals:
+            self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, self.signals)
+
+    def _after(self) -> None:
+        if self.signals:
+            signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+
+    def _in_child(self) -> None:
+        signals, self.signals = self.signals, ()
+        for number in signals:
+            signal.signal(number, signal.SIG_DFL)
+        if signals:
+            signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+
+
+# One for the process: what is registered at a fork stays so.
+FORKED_DEFAULTS = ForkedDefaults()

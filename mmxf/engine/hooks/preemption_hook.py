@@ -18,7 +18,7 @@ from mmxf.registry import HOOKS
 
 from ..atomic_files import write_atomically
 from ..distributed import leave_processes
-from ..worker_signals import shield_workers
+from ..worker_signals import FORKED_DEFAULTS, shield_workers
 from .atomic_checkpoint_hook import AtomicCheckpointHook
 
 # EX_TEMPFAIL of <sysexits.h>: "temporary failure; the user is invited to retry".
@@ -60,7 +60,6 @@ class PreemptionHook(Hook):
         self.signals = [getattr(signal, name) for name in signals]
         self.interval = interval
         self._received = 0
-        self._process = 0
         self._before: dict[int, Any] = {}
         self._common_batches = 0
 
@@ -73,11 +72,12 @@ class PreemptionHook(Hook):
         if threading.current_thread() is not threading.main_thread():
             runner.logger.warning('PreemptionHook: only the main thread receives signals, and training runs in another')
             return
-        self._process = os.getpid()
         for number in self.signals:
             self._before[number] = signal.signal(number, self._note)
+        FORKED_DEFAULTS.signals = tuple(self._before)
 
     def after_train(self, runner) -> None:
+        FORKED_DEFAULTS.signals = ()
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before.clear()
@@ -97,11 +97,6 @@ class PreemptionHook(Hook):
             self._stop_if_told(runner, runner.iter)  # the loop has counted the last iteration already
 
     def _note(self, number: int, frame: Any) -> None:
-        if os.getpid() != self._process:
-            # Forked meanwhile, as a metric's pool is, which ends its workers by SIGTERM and waits for them.
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-            return
         self._received = number
 
     def _stop_if_told(self, runner, iteration: int) -> None:
