@@ -2,6 +2,7 @@
 
 ``python toy_training.py '{"work_dir": ..., ...}'`` runs :func:`train`, also under torchrun.
 """
+import itertools
 import json
 import os
 import random
@@ -21,6 +22,8 @@ from mmengine.structures import BaseDataElement
 
 import mmxf.engine  # noqa: F401  registers what the configs name
 from mmxf.engine import prepare_cpu_processes
+
+RUNS = itertools.count()
 
 
 @DATASETS.register_module(force=True)
@@ -105,6 +108,8 @@ def config(work_dir, loop='iter', length=12, interval=2, workers=0, persistent=F
              'max_epochs' if by_epoch else 'max_iters': length, 'val_interval': val or 10 ** 6,
              'max_bad_samples': max_bad_samples}
     cfg = {
+        # mmengine names a run by the second it starts in; two of one name would share their log buffers.
+        'experiment_name': f'toy_{os.getpid()}_{next(RUNS)}',
         'default_scope': 'mmxf', 'work_dir': str(work_dir), 'resume': resume, 'launcher': launcher,
         'load_from': load_from, 'log_level': 'WARNING', 'randomness': {'seed': seed},
         'model': {'type': 'ToyModel', 'delay': delay, **(model or {})}, 'train_cfg': train,
