@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-STRIP_ELEMENTS = 1 << 20    # logits held at once: few enough to stay in a processor's cache
+STRIP_ELEMENTS = 1 << 20    # logits of a strip: few enough to stay in a processor's cache
+BAND_ELEMENTS = 1 << 24     # ... with only their columns resized
 SAFE_RANGE = 80.            # exp(-80) is still a normal float32
 
 
@@ -39,23 +40,34 @@ def resize_matrix(source: int, padded: int, real: int, target: int, align_corner
 
 
 def _strips(mask_logits: Tensor, padded: Sequence[int], real: Sequence[int], target: Sequence[int]):
-    """Yields (first pixel, logits (Q, n)) of the resized map, strip of rows by strip of rows, all in the same memory."""
+    """Yields (rows, logits (n, Q, W)) of the resized map, strip of rows by strip of rows, all in the same memory.
+
+    Columns are resized for a band of many strips at once, so that few, large products are left; then a row of a strip is a
+    mixture of a few of the band's rows.
+    """
     Q, h, w = mask_logits.shape
+    H, W = target
     align_corners = padded[1] % 2 == 1
-    rows = resize_matrix(h, padded[0], real[0], target[0], align_corners, mask_logits.device, mask_logits.dtype)
-    cols = resize_matrix(w, padded[1], real[1], target[1], align_corners, mask_logits.device, mask_logits.dtype)
-    height = max(1, min(target[0], STRIP_ELEMENTS // (Q * target[1])))
-    col_blocks = list(_blocks(cols))
-    memory = mask_logits.new_empty(Q * height, target[1])
-    for first in range(0, target[0], height):
-        part, low, high = _trim(rows[first:first + height])
-        mixed = torch.matmul(part, mask_logits[:, low:high])                                    # (Q, n, w)
-        flat, out = mixed.flatten(0, 1), memory[:Q * len(part)]
-        column = 0
-        for block, low, high in col_blocks:
-            torch.mm(flat[:, low:high], block, out=out[:, column:column + block.shape[1]])
+    row_map = resize_matrix(h, padded[0], real[0], H, align_corners, mask_logits.device, mask_logits.dtype)
+    col_map = resize_matrix(w, padded[1], real[1], W, align_corners, mask_logits.device, mask_logits.dtype)
+    by_row = mask_logits.transpose(0, 1).contiguous()                                           # (h, Q, w)
+    blocks, line = list(_blocks(col_map)), Q * W
+    height = max(1, min(H, STRIP_ELEMENTS // line))
+    _, low, high = _trim(row_map)
+    per_band = height * max(1, BAND_ELEMENTS // line * H // (high - low) // height)             # rows of the result
+    memory = mask_logits.new_empty(height, line)
+    for top in range(0, H, per_band):
+        mixing, low, high = _trim(row_map[top:top + per_band])
+        band = mask_logits.new_empty(high - low, Q, W)
+        flat, wide, column = by_row[low:high].flatten(0, 1), band.flatten(0, 1), 0
+        for block, left, right in blocks:
+            torch.mm(flat[:, left:right], block, out=wide[:, column:column + block.shape[1]])
             column += block.shape[1]
-        yield first * target[1], out.view(Q, -1)                                                # (Q, n W)
+        for first in range(0, len(mixing), height):
+            part, low, high = _trim(mixing[first:first + height])
+            out = memory[:len(part)]
+            torch.mm(part, band[low:high].flatten(1), out=out)
+            yield slice(top + first, top + first + len(part)), out.view(-1, Q, W)
 
 
 def _trim(matrix: Tensor) -> tuple[Tensor, int, int]:
@@ -82,48 +94,54 @@ def collect_claims(mask_logits: Tensor, threshold: float, padded: Sequence[int],
         padded, real, target: (H, W) of the padded input, of the image within it, of the result.
         class_probs: (Q, K); with it the semantic result is made as well.
     """
-    Q, P = mask_logits.shape[0], target[0] * target[1]
-    winner = torch.empty(P, dtype=torch.long, device=mask_logits.device)
-    count = torch.zeros(Q, dtype=torch.long, device=mask_logits.device)
-    total = mask_logits.new_zeros(Q)
-    doubles, seconds, semantic = [], [], None if class_probs is None else torch.empty_like(winner)
-    mask_logits = mask_logits.contiguous()
+    Q, size = mask_logits.shape[0], tuple(target)
+    number, index, value = (mask_logits.new_empty(size) for _ in range(3))                      # (H, W) each
+    semantic = None if class_probs is None else torch.empty(size, dtype=torch.long, device=mask_logits.device)
     low, high = mask_logits.aminmax()
     one_shift = bool(high - low < SAFE_RANGE)
     if one_shift:       # resizing only mixes logits, so one shift keeps every pixel's softmax in range
         mask_logits = mask_logits - high
     # With the marks of who claims a pixel, one product counts the claims and, where it is one, names its query.
     ones_and_index = torch.stack([torch.ones(Q), torch.arange(Q)]).to(mask_logits)              # (2, Q)
-    marks = None
-    for start, logits in _strips(mask_logits, padded, real, target):
-        probs = (logits if one_shift else logits.sub_(logits.amax(0))).exp_()                   # (Q, n), not yet divided by
-        norm = probs.sum(0)                                                                     # (n,)
-        part = slice(start, start + len(norm))
+    shared, marks = [], None
+    for rows, logits in _strips(mask_logits, padded, real, target):
+        probs = (logits if one_shift else logits.sub_(logits.amax(1, keepdim=True))).exp_()     # (n, Q, W), not yet divided
+        norm = probs.sum(1, keepdim=True)                                                       # by (n, 1, W)
         if semantic is not None:
-            semantic[part] = (class_probs.t() @ probs).argmax(0)                                # the norm changes no order
+            semantic[rows] = (class_probs.t() @ probs).argmax(1)                                # the norm changes no order
         marks = torch.empty_like(probs) if marks is None or marks.shape != probs.shape else marks
         torch.gt(probs, threshold * norm, out=marks)
-        claims, index = ones_and_index @ marks                                                  # (n,), (n,)
-        single, several = (claims == 1).nonzero().squeeze(1), (claims > 1).nonzero().squeeze(1)
-        query, place = marks[:, several].nonzero(as_tuple=True)                                 # few, sorted by query
-        query, pixel = torch.cat([index[single].long(), query]), torch.cat([single, several[place]])
-        value = probs[query, pixel] / norm[pixel]
-        count += torch.bincount(query, minlength=Q)
-        total.index_add_(0, query, value)
-        winner[part] = _winners(query, pixel, value, len(norm))
-        other = winner[start + pixel] != query
-        doubles.append(pixel[other] + start)
-        seconds.append(query[other])
-    return Claims(winner, torch.cat(doubles), torch.cat(seconds), count, total, semantic)
+        number[rows], index[rows] = (ones_and_index @ marks).unbind(1)
+        query = index[rows].long().clamp_(max=Q - 1)[:, None]                                   # (n, 1, W)
+        value[rows] = (probs.gather(1, query) / norm)[:, 0]
+        y, x = (number[rows] > 1).nonzero(as_tuple=True)                                        # several claims: few pixels
+        place, query = marks[y, :, x].nonzero(as_tuple=True)
+        y, x = y[place], x[place]
+        shared.append(((y + rows.start) * size[1] + x, query, probs[y, query, x] / norm[y, 0, x]))
+    number, index, value = number.flatten(), index.flatten(), value.flatten()
+    pixel, query, share = (torch.cat(parts) for parts in zip(*shared))
+    single = number == 1
+    alone = index.long().masked_fill_(~single, Q)                                               # Q: nobody, or several
+    count = torch.bincount(alone, minlength=Q + 1)[:Q] + torch.bincount(query, minlength=Q)
+    total = _sums(alone, value, Q) + _sums(query, share, Q)
+    winner = alone.masked_fill_(alone == Q, -1)
+    contested, place = pixel.unique(return_inverse=True)
+    winner[contested] = _winners(query, place, share, len(contested))
+    other = winner[pixel] != query
+    return Claims(winner, pixel[other], query[other], count, total, None if semantic is None else semantic.flatten())
+
+
+def _sums(index: Tensor, values: Tensor, length: int) -> Tensor:
+    """(length,): sums of the values (N,) float32 that have each index (N,); those beyond the length are left out."""
+    return values.new_zeros(length + 1).index_add_(0, index, values)[:length]
 
 
 def _winners(query: Tensor, pixel: Tensor, value: Tensor, num_pixels: int) -> Tensor:
-    """Of claims (query, pixel, value), each (C,), the query of each pixel's largest, the lowest of equal ones; -1 = none."""
+    """Of claims (query, pixel, value), each (C,), the query of each pixel's largest, the lowest of equal ones."""
     best = value.new_zeros(num_pixels).scatter_reduce_(0, pixel, value, 'amax')
     top = value == best[pixel]
     none = torch.iinfo(query.dtype).max
-    winner = query.new_full((num_pixels,), none).scatter_reduce_(0, pixel[top], query[top], 'amin')
-    return winner.masked_fill_(winner == none, -1)
+    return query.new_full((num_pixels,), none).scatter_reduce_(0, pixel[top], query[top], 'amin')
 
 
 def panoptic_map(claims: Claims, class_probs: Tensor, things: Sequence[int], *, thing_threshold: float,
