@@ -10,16 +10,14 @@ Depth is along the ray, 16 bits, 65535 / 128 units a metre; what is farther than
 import json
 import shutil
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
 
 import numpy as np
 
 from .render import render
 from .scene import make_scene
-from .writers import ExistingDataError
+from .writers import ExistingDataError, check_same, results
 
 VERSION = 1     # raise it when the same arguments would give other files
 MARKER = 'miniworld_depth.json'
@@ -91,13 +89,8 @@ def write_depth_panoramas(root, request: DepthRequest, workers: int = 1, force: 
     wanted = dict(version=VERSION, **asdict(request))
     marker = root / MARKER
     if marker.is_file() and not force:
-        try:
-            there = json.loads(marker.read_text())
-        except ValueError as error:
-            raise ExistingDataError(f'{marker} is not readable ({error}). Use --force to write the set anew.') from error
-        if there == wanted:
-            return False
-        raise ExistingDataError(f'{root} holds another MiniWorld ({there}). Use another --root, or --force to replace it.')
+        check_same(marker, wanted)
+        return False
     foreign = [area for area in AREAS.values() if (root / area).exists() and not marker.is_file()]
     if foreign and not (root / f'.{MARKER}').is_file():
         raise ExistingDataError(f'{root} holds {", ".join(foreign)}, but no {MARKER}: not a MiniWorld. Use another --root.')
@@ -107,7 +100,7 @@ def write_depth_panoramas(root, request: DepthRequest, workers: int = 1, force: 
     for area in AREAS.values():
         shutil.rmtree(root / area, ignore_errors=True)
     jobs = [(request, str(root), split, number) for split in AREAS for number in range(getattr(request, split))]
-    for done, _ in enumerate(_results(jobs, workers), 1):
+    for done, _ in enumerate(results(_write, jobs, workers), 1):
         if progress:
             progress(done, len(jobs))
     for split in AREAS:
@@ -116,12 +109,3 @@ def write_depth_panoramas(root, request: DepthRequest, workers: int = 1, force: 
     marker.write_text(json.dumps(wanted, indent=1))
     (root / f'.{MARKER}').unlink()
     return True
-
-
-def _results(jobs: list, workers: int):
-    if workers <= 1 or len(jobs) < 8:
-        yield from map(_write, jobs)
-        return
-    method = 'fork' if 'fork' in get_all_start_methods() else 'spawn'
-    with ProcessPoolExecutor(workers, mp_context=get_context(method)) as pool:
-        yield from pool.map(_write, jobs, chunksize=4)

@@ -182,13 +182,33 @@ def _job(args):
     return write_frame(*args)
 
 
-def _results(jobs: list, workers: int) -> Iterator:
+def results(function: Callable, jobs: list, workers: int) -> Iterator:
+    """``function`` of each job, in order, by that many processes where it is worth their start."""
     if workers <= 1 or len(jobs) < 8:
-        yield from map(_job, jobs)
+        yield from map(function, jobs)
         return
     method = 'fork' if 'fork' in get_all_start_methods() else 'spawn'
     with ProcessPoolExecutor(workers, mp_context=get_context(method)) as pool:
-        yield from pool.map(_job, jobs, chunksize=4)
+        yield from pool.map(function, jobs, chunksize=4)
+
+
+def check_same(marker: Path, wanted: dict) -> None:
+    """Checks that the set which a marker describes is the one that is wanted.
+
+    Raises:
+        ExistingDataError: it is another, or the marker cannot be read.
+    """
+    try:
+        there = json.loads(marker.read_text())
+    except ValueError as e:
+        raise ExistingDataError(f'{marker} is not readable ({e}). Use --force to write the set anew.') from e
+    if there == wanted:
+        return
+    keys = sorted(k for k in {*wanted, *there} if wanted.get(k) != there.get(k))
+    changed = ', '.join(f'{k}: {there.get(k)} there, {wanted.get(k)} wanted' for k in keys)
+    raise ExistingDataError(
+        f'{marker.parent} holds another MiniWorld ({changed}). Use another --root, or --force to replace it.'
+    )
 
 
 def check_existing(root: Path, request: Request, force: bool = False) -> bool:
@@ -210,17 +230,7 @@ def check_existing(root: Path, request: Request, force: bool = False) -> bool:
         return False
     if force:
         return False
-    try:
-        there = json.loads(marker.read_text())
-    except ValueError as e:
-        raise ExistingDataError(f'{marker} is not readable ({e}). Use --force to write the set anew.') from e
-    wanted = dict(version=VERSION, **asdict(request))
-    if there != wanted:
-        keys = sorted(k for k in {*wanted, *there} if wanted.get(k) != there.get(k))
-        changed = ', '.join(f'{k}: {there.get(k)} there, {wanted.get(k)} wanted' for k in keys)
-        raise ExistingDataError(
-            f'{root} holds another MiniWorld ({changed}). Use another --root, or --force to replace it.'
-        )
+    check_same(marker, dict(version=VERSION, **asdict(request)))
     lost = [p for p in expected_parts(request) if not (root / p).exists()]
     if lost:
         raise ExistingDataError(
@@ -301,7 +311,9 @@ def _fill(partial: Path, request: Request, workers: int, progress) -> None:
         (partial / split).mkdir()
         (partial / f'panoptic_{split}').mkdir()
         images, panoptic, instances = [], [], []
-        for image, one, many in _results([(request, partial, split, k) for k in range(count)], workers):
+        for image, one, many in results(
+            _job, [(request, partial, split, k) for k in range(count)], workers
+        ):
             images.append(image)
             panoptic.append(one)
             instances += [dict(id=len(instances) + k + 1, **ann) for k, ann in enumerate(many)]
