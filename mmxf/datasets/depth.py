@@ -18,7 +18,9 @@ class DepthDataset(BaseDataset):
         image_prefix, depth_prefix: folders in it, where the split file's paths begin there.
         depth_scale: units a metre of the depth maps; None for maps in metres. Default: the class's.
         depth_range: (above, up to) in metres. Default: the class's.
-        intrinsics: (fx, fy, cx, cy) in pixels, one camera for all images, for point clouds.
+        intrinsics: (fx, fy, cx, cy) in pixels, one camera for all images, for point clouds and `DepthAlongRay`.
+        lens: what a camera that is no pinhole adds to them, see `mmxf.structures.lenses.camera_rays`.
+        along_ray: whether depth is the distance from the camera, not the coordinate along its optical axis. Default: the class's.
         pipeline, test_mode, indices, lazy_init, serialize_data, max_refetch, metainfo: mmengine's.
 
     Raises:
@@ -30,24 +32,30 @@ class DepthDataset(BaseDataset):
     DEPTH_SCALE: float | None = None
     DEPTH_RANGE: tuple[float, float] = (0.0, float('inf'))
     PANORAMA = False
+    ALONG_RAY = False       # of panoramas it always is
     PREPARE = 'python tools/prepare_data.py --help'
 
     def __init__(self, ann_file: str = '', data_root: str = '', *, image_prefix: str = '', depth_prefix: str = '',
                  depth_scale: float | None = -1, depth_range: tuple[float, float] | None = None,
-                 intrinsics: tuple[float, float, float, float] | None = None, **kwargs) -> None:
+                 intrinsics: tuple[float, float, float, float] | None = None, lens: dict | None = None,
+                 along_ray: bool | None = None, **kwargs) -> None:
         self.depth_scale = self.DEPTH_SCALE if depth_scale == -1 else depth_scale
         self.depth_range = tuple(depth_range or self.DEPTH_RANGE)
-        self.image_prefix, self.depth_prefix, self.intrinsics = image_prefix, depth_prefix, intrinsics
+        self.image_prefix, self.depth_prefix, self.intrinsics, self.lens = image_prefix, depth_prefix, intrinsics, lens
+        self.along_ray = self.PANORAMA or (self.ALONG_RAY if along_ray is None else along_ray)
         super().__init__(ann_file=ann_file, data_root=data_root, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """dict(img_path, depth_path, depth_scale, depth_range, panorama) of each line."""
+        """dict(img_path, depth_path, depth_scale, depth_range, panorama, along_ray), perhaps intrinsics and lens, a line."""
         root, path = Path(self.data_root or '.'), Path(self.ann_file)
         if not path.is_file():
             raise FileNotFoundError(f'there is no split file {path}; {self.PREPARE.format(root=root)} checks the data set')
-        common = dict(depth_scale=self.depth_scale, depth_range=self.depth_range, panorama=self.PANORAMA)
+        common = dict(depth_scale=self.depth_scale, depth_range=self.depth_range, panorama=self.PANORAMA,
+                      along_ray=self.along_ray)
         if self.intrinsics is not None:
             common['intrinsics'] = tuple(self.intrinsics)
+        if self.lens is not None:
+            common['lens'] = dict(self.lens)
         found = []
         for image, depth in read_split(path):
             found.append(dict(common, img_id=len(found), img_path=str(root / self.image_prefix / image),
@@ -120,9 +128,18 @@ class KITTIDepth(DepthDataset):
 
 
 @DATASETS.register_module()
-class MiniWorldDepth(DepthDataset):
+class KITTI360Depth(KITTIDepth):
+    """KITTI-360's fisheye cameras with LiDAR projected into them: 256 units a metre, up to 80 m. Pixels beyond 90 degrees have no
+    depth along the optical axis, so these maps, as Depth Any Camera prepares them, hold the distance along the ray."""
+    ALONG_RAY = True
+
+
+@DATASETS.register_module()
+class ScanNetPPDepth(NYUv2Depth):
+    """ScanNet++'s DSLR fisheye images with depth rendered from the mesh: millimetres along the optical axis; indoors."""
+
+
+@DATASETS.register_module()
+class MiniWorldDepth(Stanford2D3D):
     """MiniWorld's panoramas, in Stanford2D3D's format: ``python tools/make_miniworld.py --depth``."""
-    DEPTH_SCALE = 65535 / 128
-    DEPTH_RANGE = (0.1, 8.0)
-    PANORAMA = True
     PREPARE = 'python tools/make_miniworld.py --depth --root {root}'

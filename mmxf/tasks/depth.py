@@ -1,9 +1,9 @@
 """Dense depth of single images, perspective or panoramas: one wrapper around a network that gives depth maps.
 
 Sample contract. Inputs are (3, H, W) uint8, BGR as read. A data sample is mmengine's BaseDataElement; in training it holds
-`gt_depth`, PixelData of (1, H, W) float32: along the optical axis for perspective images, along the ray for panoramas, metres,
-0 where nothing is known. Results are `pred_depth` of the same kind, at the size of `gt_depth` where there is one and of the
-network's input otherwise.
+`gt_depth`, PixelData of (1, H, W) float32: along the optical axis for perspective images, along the ray for panoramas (fisheye
+images come both ways: the metadata `along_ray` says it), metres, 0 where nothing is known. Results are `pred_depth` of the same
+kind, at the size of `gt_depth` where there is one and of the network's input otherwise.
 
 A network takes (B, 3, H, W) and gives (B, 1, H, W) metres, or a list of them from one refinement to the next, the last is the
 result.

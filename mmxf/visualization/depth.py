@@ -128,27 +128,33 @@ def depth_sheet(image: np.ndarray, pred: np.ndarray, target: np.ndarray | None =
     return side_by_side(panels, title)
 
 
-def point_cloud(depth: np.ndarray, image: np.ndarray | None = None, *, intrinsics=None) -> tuple[np.ndarray, np.ndarray]:
+def point_cloud(depth: np.ndarray, image: np.ndarray | None = None, *, intrinsics=None, lens: dict | None = None,
+                along_ray: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Points of a depth map in the camera's axes: x right, y down, z ahead.
 
     Args:
-        depth: (H, W) metres, along the optical axis with `intrinsics`, else along the ray of a panorama.
+        depth: (H, W) metres.
         image: (H, W, 3) uint8 RGB for the points' colours; None: grey.
-        intrinsics: (fx, fy, cx, cy) in pixels of a perspective image; None: a panorama.
+        intrinsics: (fx, fy, cx, cy) in pixels of an image with one optical axis; None: a panorama, with depth along the ray.
+        lens: of a fisheye, see `mmxf.structures.lenses.camera_rays`.
+        along_ray: whether depth with `intrinsics` is along the ray, too, and not along the optical axis.
 
     Returns:
-        points (P, 3) float32 metres and colours (P, 3) uint8 of the pixels whose depth is known.
+        points (P, 3) float32 metres and colours (P, 3) uint8 of the pixels whose depth is known, and which a ray meets.
     """
+    from mmxf.structures.lenses import camera_rays
     from mmxf.structures.sphere import panorama_directions
 
     depth = np.asarray(depth, np.float32)
+    known = known_depth(depth)
     if intrinsics is None:
         rays = panorama_directions(depth.shape).numpy()
     else:
-        fx, fy, cx, cy = (float(v) for v in intrinsics)
-        x, y = np.meshgrid((np.arange(depth.shape[1]) - cx) / fx, (np.arange(depth.shape[0]) - cy) / fy)
-        rays = np.stack([x, y, np.ones_like(x)], -1).astype(np.float32)
-    known = known_depth(depth)
+        rays = camera_rays(depth.shape, intrinsics, lens)
+        known &= np.isfinite(rays[..., 2])
+        if not along_ray:
+            known &= rays[..., 2] > 1e-3        # sideways a coordinate along the axis says nothing
+            rays = rays / np.where(known, rays[..., 2], 1)[..., None]
     colors = np.full((*depth.shape, 3), 160, np.uint8) if image is None else image
     if colors.shape[:2] != depth.shape:
         colors = cv2.resize(colors, (depth.shape[1], depth.shape[0]), interpolation=cv2.INTER_AREA)

@@ -1,4 +1,4 @@
-"""Depth data: split files, scales, transforms, MiniWorld's panoramas, checks of trees, real samples by the official paths."""
+"""Depth data: split files, scales, transforms, MiniWorld's panoramas, checks of trees."""
 import os
 
 import cv2
@@ -13,6 +13,7 @@ from mmxf.datasets.miniworld.writers import ExistingDataError
 from mmxf.datasets.prepare.depth import SETS, preparer
 from mmxf.datasets.transforms.depth import DepthFileError, read_depth, write_depth
 from mmxf.registry import DATASETS, TRANSFORMS
+from mmxf.structures.lenses import camera_rays
 
 PIPELINE = [dict(type='LoadImageFromFile'), dict(type='mmxf.LoadDepth'), dict(type='mmxf.ResizeDepth', size=(16, 32)),
             dict(type='mmxf.LimitDepth'), dict(type='mmxf.PackDepthInputs')]
@@ -137,6 +138,29 @@ def test_image_and_depth_move_together():
     assert len(seen) >= 6
 
 
+def test_depth_along_the_axis_becomes_depth_along_the_ray():
+    step = TRANSFORMS.build(dict(type='mmxf.DepthAlongRay'))
+    image, depth = np.zeros((3, 5, 3), np.uint8), np.full((3, 5), 2.0, np.float32)
+    depth[2, 4] = 0
+    results = step(dict(img=image, gt_depth=depth, intrinsics=(1.0, 1.0, 2.0, 1.0), along_ray=False))
+    np.testing.assert_allclose(results['gt_depth'][1], 2 * np.sqrt(1 + np.arange(-2, 3) ** 2), rtol=1e-6)
+    assert results['gt_depth'][2, 4] == 0 and results['along_ray']
+    assert step(results)['gt_depth'][1, 0] == results['gt_depth'][1, 0], 'twice changes nothing'
+    with pytest.raises(ValueError, match=r'through which camera d\.png was seen; give the data set intrinsics'):
+        step(dict(img=image, gt_depth=depth, depth_path='d.png'))
+
+
+def test_a_mirrored_lens_sees_mirrored_rays():
+    lens = dict(model='unified', xi=1.2, k1=0.02, k2=-0.01, p1=0.003, p2=0.004)
+    size, intrinsics = (20, 31), (15.0, 14.0, 13.0, 9.0)
+    results = dict(img=np.zeros((*size, 3), np.uint8), gt_depth=np.ones(size, np.float32), intrinsics=intrinsics, lens=lens)
+    mirrored = TRANSFORMS.build(dict(type='mmxf.FlipWithDepth', prob=1.0))(dict(results))
+    cx = 30 - 13.0      # whole coordinates are pixel centres
+    rays = camera_rays(size, (15.0, 14.0, cx, 9.0), mirrored['lens'])
+    np.testing.assert_allclose(rays[:, ::-1] * [-1, 1, 1], camera_rays(size, intrinsics, lens), atol=1e-6)
+    assert lens['p2'] == 0.004, 'the data set keeps its own'
+
+
 def test_resizing_averages_as_officially():
     depth = np.array([[2.0, 4.0, 0.0, 8.0], [2.0, 4.0, 8.0, 8.0]], np.float32)
     image = np.zeros((2, 4, 3), np.uint8)
@@ -167,22 +191,3 @@ def test_miniworld_writes_panoramas_whose_depth_is_the_scenes(tmp_path):
     np.testing.assert_allclose(found[known], exact[known], atol=0.002)
     with pytest.raises(ValueError, match='twice as wide'):
         DepthRequest(1, 1, 64, 48)
-
-
-def test_real_samples_are_read_through_the_official_paths(real_data, tmp_path):
-    sample = 'depth360_sample/matterport3d_'
-    cases = [('Matterport3D', f'{sample}rgb.png', f'{sample}depth_mm_u16.png', 1000, (1, 10)),
-             ('NYUv2Depth', 'depth_samples/nyu_rgb.jpg', 'depth_samples/nyu_depth.png', 1000, (0.3, 10)),
-             ('KITTIDepth', 'depth_samples/kitti_rgb.png', 'depth_samples/kitti_depth.png', 256, (1, 80)),
-             ('NYUv2Depth', 'sevenscenes/frame-000000.color.jpg', 'sevenscenes/frame-000000.depth.png', 1000, (0.1, 10))]
-    for kind, image, depth, scale, (low, high) in cases:
-        for name in (image, depth):
-            assert (real_data / name).is_file()
-        (tmp_path / 'split.txt').write_text(f'{image} {depth}\n')
-        dataset = build(kind, data_root=str(real_data), ann_file=str(tmp_path / 'split.txt'), depth_scale=scale,
-                        pipeline=[*PIPELINE[:2], *PIPELINE[3:]])
-        sample = dataset[0]
-        found = sample['data_samples'].gt_depth.data
-        known = found[found > 0]
-        assert known.numel() > 0.02 * found.numel() and found.shape[1:] == sample['inputs'].shape[1:]
-        assert known.min() >= low * 0.3 and known.max() <= high and known.median() > low

@@ -9,11 +9,14 @@ from mmcv.transforms import BaseTransform
 from mmengine.structures import BaseDataElement, PixelData
 
 from mmxf.registry import TRANSFORMS
+from mmxf.structures.lenses import camera_rays
 
 from .geometry import check_size
 from .pixels import contiguous
 
-META_KEYS = ('img_id', 'img_path', 'depth_path', 'ori_shape', 'img_shape', 'intrinsics', 'panorama', 'flip', 'shift')
+META_KEYS = ('img_id', 'img_path', 'depth_path', 'ori_shape', 'img_shape', 'intrinsics', 'lens', 'along_ray', 'panorama', 'flip',
+             'shift')
+MIN_AHEAD = 1e-3    # cosine of a ray's angle with the optical axis below which a coordinate along the axis says nothing
 _INTERPOLATION = {'area': cv2.INTER_AREA, 'nearest': cv2.INTER_NEAREST_EXACT, 'linear': cv2.INTER_LINEAR}
 
 
@@ -151,6 +154,36 @@ class LimitDepth(BaseTransform):
 
 
 @TRANSFORMS.register_module()
+class DepthAlongRay(BaseTransform):
+    """Depth along the optical axis to depth along the ray, which wide angles need; leaves alone what is along the ray already.
+
+    The data set names the camera (`intrinsics`, for a fisheye `lens`). Pixels that no ray of the camera meets, or whose ray goes
+    sideways or backwards, become unknown.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Changes ``gt_depth`` and ``along_ray``.
+
+        Raises:
+            ValueError: when the data set names no camera.
+        """
+        depth = results.get('gt_depth')
+        if depth is None or results.get('along_ray'):
+            return results
+        if results.get('intrinsics') is None:
+            raise ValueError(f'DepthAlongRay: nothing says through which camera {results.get("depth_path")} was seen; give the '
+                             'data set intrinsics=(fx, fy, cx, cy), and lens for a fisheye')
+        if depth.shape != tuple(results['img'].shape[:2]):
+            raise ValueError(f'DepthAlongRay: image and depth are {results["img"].shape[:2]} and {depth.shape}; resize both '
+                             'first')
+        ahead = camera_rays(depth.shape, results['intrinsics'], results.get('lens'))[..., 2]
+        seen = ahead > MIN_AHEAD       # False for NaN
+        results['gt_depth'] = np.where(seen, depth / np.where(seen, ahead, 1), 0).astype(np.float32)
+        results['along_ray'] = True
+        return results
+
+
+@TRANSFORMS.register_module()
 class FlipWithDepth(BaseTransform):
     """Mirrors ``img`` and ``gt_depth`` left to right, at random.
 
@@ -171,6 +204,8 @@ class FlipWithDepth(BaseTransform):
             if results.get('intrinsics') is not None:
                 fx, fy, cx, cy = results['intrinsics']
                 results['intrinsics'] = np.array([fx, fy, results['img'].shape[1] - cx, cy])
+            if (results.get('lens') or {}).get('p2'):
+                results['lens'] = dict(results['lens'], p2=-results['lens']['p2'])       # of distortions, the one that has a side
         return results
 
 
