@@ -23,6 +23,8 @@ HOOKS = Registry('hook', parent=engine.HOOKS, scope='mmxf', locations=['mmxf.eng
 # What decides learning rate and weight decay of each parameter.
 OPTIM_WRAPPER_CONSTRUCTORS = Registry('optimizer wrapper constructor', parent=engine.OPTIM_WRAPPER_CONSTRUCTORS,
                                       scope='mmxf', locations=['mmxf.engine'])
+# Mixed precision in the type that suits the machine.
+OPTIM_WRAPPERS = Registry('optim wrapper', parent=engine.OPTIM_WRAPPERS, scope='mmxf', locations=['mmxf.engine'])
 # Schedules of learning rate and momentum.
 PARAM_SCHEDULERS = Registry('parameter scheduler', parent=engine.PARAM_SCHEDULERS, scope='mmxf',
                             locations=['mmxf.engine'])
@@ -35,7 +37,6 @@ VISUALIZERS = Registry('visualizer', parent=engine.VISUALIZERS, scope='mmxf', lo
 
 # mmxf adds nothing to these; children all the same, or mmengine would complain that our scope has none.
 OPTIMIZERS = Registry('optimizer', parent=engine.OPTIMIZERS, scope='mmxf', locations=['mmxf.registry'])
-OPTIM_WRAPPERS = Registry('optim wrapper', parent=engine.OPTIM_WRAPPERS, scope='mmxf', locations=['mmxf.registry'])
 VISBACKENDS = Registry('vis backend', parent=engine.VISBACKENDS, scope='mmxf', locations=['mmxf.registry'])
 MODEL_WRAPPERS = Registry('model wrapper', parent=engine.MODEL_WRAPPERS, scope='mmxf', locations=['mmxf.registry'])
 LOG_PROCESSORS = Registry('log processor', parent=engine.LOG_PROCESSORS, scope='mmxf', locations=['mmxf.registry'])

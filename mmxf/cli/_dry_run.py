@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path as osp
 import shutil
 import tempfile
 from datetime import timedelta
@@ -9,13 +10,45 @@ from typing import Any
 
 
 def prepare(cfg: Any) -> str:
-    """Sends the run's files to a folder that is removed at the end, and starts no service that logs; returns the folder."""
+    """Sends the run's files to a folder that is removed at the end, and starts no service that logs; returns the folder.
+
+    What ``resume`` would take from the run's own folder becomes ``load_from``.
+
+    Raises:
+        UserError: when there is something to resume from, and none of it is whole.
+    """
+    if cfg.get('resume') and not cfg.get('load_from'):
+        cfg.load_from = _to_resume(cfg)
+        cfg.resume = cfg.load_from is not None
+    checkpoint = (cfg.get('default_hooks') or {}).get('checkpoint')
+    if checkpoint:
+        checkpoint.pop('out_dir', None)
     folder = tempfile.mkdtemp(prefix='mmxf_dry_run_')
     cfg.work_dir = folder
     cfg.vis_backends = [dict(type='LocalVisBackend')]
     if cfg.get('visualizer'):
         cfg.visualizer.vis_backends = cfg.vis_backends
     return folder
+
+
+def _to_resume(cfg: Any) -> str | None:
+    """The checkpoint that the run would continue from; None, which is said, where there is none."""
+    from mmxf.config import UserError
+    from mmxf.engine.atomic_files import newest_complete_checkpoint
+
+    settings = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    folder = cfg.work_dir
+    if settings.get('out_dir'):
+        folder = osp.join(str(settings['out_dir']), osp.basename(folder.rstrip(osp.sep)))
+    template = settings.get('filename_tmpl') or ('epoch_{}.pth' if settings.get('by_epoch', True) else 'iter_{}.pth')
+    path, damaged = newest_complete_checkpoint(folder, template, osp.join(cfg.work_dir, 'last_checkpoint'))
+    for line in damaged:
+        print(f'note: passed over a damaged checkpoint: {line}')
+    if path is None and damaged:
+        raise UserError(f'no whole checkpoint to resume from in {folder}; without --resume the run starts from the beginning')
+    if path is None:
+        print(f'note: nothing to resume from in {folder}: the run would start from the beginning')
+    return path
 
 
 def run(runner: Any, folder: str) -> None:
@@ -36,7 +69,10 @@ def report(found: Any) -> str:
     total = sum(found.memory.values()) / 2**20
     rate, initial = found.rates
     loading = found.sample * found.batch / max(1, found.workers)
-    rows = [
+    rest = found.iterations - found.start
+    rows = [('resume', f'from {found.resumed}, at iteration {found.start} of {found.iterations}' + (
+        '' if rest > 0 else ': nothing is left to do'))] if found.resumed else []
+    rows += [
         ('losses', ', '.join(f'{name} {value:.4g}' for name, value in found.losses.items())),
         ('memory', ', '.join(f'{name} {size}' for name, size in megabytes.items()) + f': {total:.1f} MB a process'),
         ('', found.peak),
@@ -47,7 +83,8 @@ def report(found: Any) -> str:
             f'sample, {loading:.3f} s a batch with {found.workers} workers',
         ),
         ('', f'{_clock(found.iteration * found.epoch_iterations)} an epoch of {found.epoch_iterations} steps, '
-             f'{_clock(found.iteration * found.iterations)} for all {found.iterations}, without validation'),
+             f'{_clock(found.iteration * max(0, rest))} for ' + (f'the {max(0, rest)} that are left' if found.resumed else
+                                                                 f'all {found.iterations}') + ', without validation'),
     ]
     if found.metrics is not None:
         rows.append(('metrics', 'of one image: ' + (', '.join(

@@ -9,6 +9,7 @@ from typing import Any
 from ._session import add_session_arguments, existing_file, open_session, run_session
 
 SUMMARY = 'Train a model'
+MIXED = 'mmxf.MixedPrecisionOptimWrapper'
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -160,7 +161,7 @@ def validate_thoroughly(cfg: Any, args: argparse.Namespace) -> None:
 
 
 def use_amp(cfg: Any) -> None:
-    """Turns the config's optimizer wrapper into an AmpOptimWrapper.
+    """Turns the config's optimizer wrapper into a MixedPrecisionOptimWrapper.
 
     Raises:
         UserError: without a GPU, or with a wrapper of another kind.
@@ -172,16 +173,12 @@ def use_amp(cfg: Any) -> None:
     if not torch.cuda.is_available():
         raise UserError('--amp needs a GPU; leave it out to train in float32 on the CPU')
     kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
+    if kind in (MIXED, MIXED.partition('.')[2]):
+        print('note: the config uses mixed precision already')
+        return
     if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
-        raise UserError(f'--amp replaces OptimWrapper by AmpOptimWrapper; the config has {kind!r}')
+        raise UserError(f'--amp replaces OptimWrapper by {MIXED}; the config has {kind!r}')
     if kind == 'AmpOptimWrapper' and cfg.optim_wrapper.get('dtype') is not None:
         print(f'note: the config uses AmpOptimWrapper in {cfg.optim_wrapper.dtype} already')
         return
-    cfg.optim_wrapper.type = 'AmpOptimWrapper'
-    if torch.cuda.is_bf16_supported():
-        # float32's range: nothing to scale. The scaler still leaves out steps whose gradients are not finite.
-        cfg.optim_wrapper.dtype, cfg.optim_wrapper.loss_scale = 'bfloat16', 1.0
-    else:
-        cfg.optim_wrapper.dtype = 'float16'
-        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
-        print('note: this GPU has no bfloat16; mixed precision is float16 with a dynamic loss scale')
+    cfg.optim_wrapper.type = MIXED

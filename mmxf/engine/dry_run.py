@@ -37,6 +37,8 @@ class DryRun:
     batch: int = 0
     processes: int = 1
     iterations: int = 0
+    resumed: str = ''
+    start: int = 0
     epoch_iterations: int = 0
     metrics: dict[str, Any] | None = None
     checkpoint: str = ''
@@ -56,7 +58,7 @@ def dry_run(runner: Any) -> DryRun:
         DryRunError: a checkpoint that does not come back as it was; and whatever the run's own parts raise.
     """
     _build(runner)
-    found = DryRun(processes=get_world_size())
+    found = DryRun(processes=get_world_size(), start=runner.iter, resumed=str(runner._load_from) if runner._resume else '')
     runner.call_hook('before_train')
     try:
         _train_one_step(runner, found)
@@ -142,7 +144,7 @@ def _evaluate_one_image(runner: Any) -> dict:
 def _there_and_back(runner: Any) -> str:
     """Saves, reads and compares every tensor; returns what was written, in words."""
     start = time.perf_counter()
-    path = save_now(runner, runner.iter)
+    path = save_now(runner, runner.iter + 1)      # a resumed run's own number would be taken as saved already
     if path is None:
         raise DryRunError(f'no checkpoint could be written to {runner.work_dir}; the log above says why')
     took = time.perf_counter() - start

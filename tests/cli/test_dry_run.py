@@ -72,3 +72,36 @@ def toy(monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / 'engine'))
     import toy_preload
     return toy_preload.toy_training
+
+
+def test_a_resumed_run_says_where_it_would_go_on(tmp_path):
+    """What lies in the run's folder is found, read, and left as it is."""
+    config = write_config(tmp_path, TOY + "default_hooks['checkpoint'].update(interval=3, max_keep_ckpts=1)\n")
+    work = tmp_path / 'run'
+    tool(tmp_path, 'train', config, '--work-dir', work, '--cfg-options', 'train_cfg.max_iters=3')
+    before = {path: path.stat().st_mtime_ns for path in work.rglob('*')}
+    assert work / 'iter_3.pth' in before
+    said = tool(tmp_path, 'train', config, '--work-dir', work, '--resume', '--dry-run')
+    assert f'resume   from {work / "iter_3.pth"}, at iteration 3 of 40' in said and 'for the 37 that are left' in said
+    assert {path: path.stat().st_mtime_ns for path in work.rglob('*')} == before
+
+
+def test_nothing_to_resume(tmp_path, capsys):
+    from mmengine.config import ConfigDict
+
+    from mmxf.cli._dry_run import prepare
+    from mmxf.config import UserError
+
+    def settings():
+        hooks = dict(checkpoint=dict(type='AtomicCheckpointHook', by_epoch=False))
+        return ConfigDict(work_dir=str(tmp_path / 'run'), resume=True, load_from=None, default_hooks=hooks)
+
+    cfg = settings()
+    os.rmdir(prepare(cfg))
+    assert cfg.load_from is None and cfg.resume is False and 'from the beginning' in capsys.readouterr().out
+    (tmp_path / 'run').mkdir()
+    (tmp_path / 'run/iter_3.pth').write_bytes(b'half')
+    with pytest.raises(UserError, match='no whole checkpoint'):
+        prepare(settings())
+    done = DryRun(start=40, iterations=40, resumed='iter_40.pth')
+    assert 'at iteration 40 of 40: nothing is left to do' in report(done)

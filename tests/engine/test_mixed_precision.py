@@ -1,6 +1,8 @@
 """Steps whose loss or cost is not finite are left out by all ranks; batches are kept; rollback; float32 where it matters."""
 import json
 import math
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -214,3 +216,34 @@ def test_residents_have_parts_that_it_finds(name, parts):
     from mmxf.engine.hooks.float32_loss_hook import loss_parts
     model = build_model(open_config(Path(__file__).parents[2] / f'configs/{name}.py'), seed=0)
     assert parts <= {type(owner).__name__ for owner, _ in loss_parts(model)}
+
+
+@pytest.mark.parametrize('bf16, wanted', [(True, ('bfloat16', 1.0)), (False, ('float16', 'dynamic'))])
+def test_the_type_is_the_one_that_the_gpu_has(monkeypatch, bf16, wanted):
+    """With a GPU that is not there: what the wrapper would be made with."""
+    from mmengine.registry import DefaultScope
+
+    from mmxf.engine.optim import mixed_precision as chooser
+    from mmxf.registry import OPTIM_WRAPPERS
+
+    module = sys.modules[chooser.__module__]
+    monkeypatch.setattr(module, 'is_cuda_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'is_bf16_supported', lambda including_emulation=True: bf16)
+    made = {}
+    monkeypatch.setattr(module, 'AmpOptimWrapper', lambda **kwargs: made.update(kwargs))
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.)
+    with DefaultScope.overwrite_default_scope('mmxf'):
+        OPTIM_WRAPPERS.build(dict(type='MixedPrecisionOptimWrapper', optimizer=optimizer, clip_grad=dict(max_norm=1.)))
+    assert (made['dtype'], made['loss_scale']) == wanted and made['clip_grad'] == dict(max_norm=1.)
+    module.mixed_precision(optimizer, dtype='float16', loss_scale=512.)
+    assert (made['dtype'], made['loss_scale']) == ('float16', 512.), 'what a config says stays'
+    with pytest.raises(ValueError, match="'auto'.*'half'"):
+        module.mixed_precision(optimizer, dtype='half')
+
+
+def test_every_config_of_mixed_precision_leaves_the_type_to_the_machine():
+    """One mechanism for all papers: no config names a type of its own."""
+    text = {path: path.read_text() for path in (Path(__file__).parents[2] / 'configs').rglob('*.py')}
+    assert sum('MixedPrecisionOptimWrapper' in words for words in text.values()) >= 3
+    assert not [str(path) for path, words in text.items() if 'AmpOptimWrapper' in words or "dtype='float16'" in words
+                or "dtype='bfloat16'" in words]

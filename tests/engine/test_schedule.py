@@ -3,6 +3,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
+from mmengine.registry import DefaultScope
 from torch import nn
 
 from mmxf.engine.optim import TypedDecayOptimWrapperConstructor
@@ -168,11 +169,13 @@ def test_precedence_and_messages():
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='for machines without a GPU')
-def test_mixed_precision_becomes_float32_on_the_cpu():
-    cfg = schedule('kmax_coco_150k').optim_wrapper
+@pytest.mark.parametrize('name', ['kmax_coco_150k', 'kat_imagenet_300e'])
+def test_mixed_precision_becomes_float32_on_the_cpu(name):
+    cfg = schedule(name).optim_wrapper
     constructor = TypedDecayOptimWrapperConstructor(
         {k: v for k, v in cfg.items() if k not in ('constructor', 'paramwise_cfg')}, cfg.paramwise_cfg)
-    assert type(constructor(Model())) is OptimWrapper
+    with DefaultScope.overwrite_default_scope('mmxf'):
+        assert type(constructor(Model())) is OptimWrapper
 
 
 @pytest.mark.parametrize('name, iterations, batch, lr', [

@@ -2,18 +2,12 @@
 #
 # 1,281,167 images / 1024 = 1,251 iterations an epoch; 300 epochs = 375,300 iterations; warm-up 5 epochs = 6,255 iterations.
 # Other batch sizes: `mmxf train` scales the rate linearly with (GPUs x train_dataloader.batch_size) / 1024.
-train_cfg = dict(type='ExactEpochBasedTrainLoop', max_epochs=300, val_interval=10)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
+_base_ = 'adamw_amp.py'
 
+train_cfg = dict(type='ExactEpochBasedTrainLoop', max_epochs=300, val_interval=10)
 optim_wrapper = dict(
-    type='AmpOptimWrapper',  # a plain one in float32 where there is no GPU
-    dtype='float16',
-    loss_scale='dynamic',
-    constructor='TypedDecayOptimWrapperConstructor',
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    optimizer=dict(lr=1e-3, weight_decay=0.05),
     paramwise_cfg=dict(
-        norm_decay_mult=0.,
         bias_decay_mult=0.,            # the rationals' coefficients decay, as in the official code
         custom_keys=dict(cls_token=dict(decay_mult=0.), pos_embed=dict(decay_mult=0.))))
 

@@ -3,18 +3,12 @@
 # 150,000 iterations x 64 images / 118,287 training images = 81 epochs.
 # Warm-up: 5,000 x 64 / 118,287 = 2.7 epochs. Validation every 5,000 iterations: 30 times.
 # Other batch sizes: `mmxf train` scales the rate linearly with (GPUs x train_dataloader.batch_size) / 64.
-train_cfg = dict(type='ExactIterBasedTrainLoop', max_iters=150000, val_interval=5000)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
+_base_ = 'adamw_amp.py'
 
+train_cfg = dict(max_iters=150000, val_interval=5000)
 optim_wrapper = dict(
-    type='AmpOptimWrapper',  # a plain one in float32 where there is no GPU
-    dtype='float16',
-    loss_scale='dynamic',
-    constructor='TypedDecayOptimWrapperConstructor',
-    optimizer=dict(type='AdamW', lr=5e-4, weight_decay=0.05),  # no gradient clipping
+    optimizer=dict(lr=5e-4, weight_decay=0.05),  # no gradient clipping
     paramwise_cfg=dict(
-        norm_decay_mult=0.,
         bias_decay_mult=0.,
         custom_keys=dict(
             backbone=dict(lr_mult=0.1),

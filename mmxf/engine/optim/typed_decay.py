@@ -5,9 +5,8 @@ import difflib
 import logging
 import re
 
-from mmengine.device import is_cuda_available, is_musa_available, is_npu_available
 from mmengine.logging import print_log
-from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
+from mmengine.optim import DefaultOptimWrapperConstructor
 from torch import nn
 
 from mmxf.registry import OPTIM_WRAPPER_CONSTRUCTORS
@@ -35,8 +34,6 @@ class TypedDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         - ``bias_decay_mult`` (float): parameters with 'bias' in their own name, tables of relative position bias too.
         - ``embedding_decay_mult`` (float): ``nn.Embedding``.
         - ``bias_lr_mult`` (float): parameters with 'bias' in their own name, norms excepted.
-
-    Without a GPU an ``AmpOptimWrapper`` becomes a plain one in float32, which is said.
     """
 
     def _validate_cfg(self) -> None:
@@ -106,16 +103,6 @@ class TypedDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         if unmatched:
             print_log(f'paramwise_cfg.custom_keys {unmatched} match no trained parameter of this model',
                       logger='current', level=logging.INFO)
-
-    def __call__(self, model: nn.Module) -> OptimWrapper:
-        if self.optim_wrapper_cfg.get('type') in ('AmpOptimWrapper', 'mmengine.AmpOptimWrapper') and not (
-                is_cuda_available() or is_npu_available() or is_musa_available()):
-            print_log('No GPU: training in float32 instead of mixed precision', logger='current',
-                      level=logging.WARNING)
-            for key in ('loss_scale', 'dtype', 'use_fsdp'):
-                self.optim_wrapper_cfg.pop(key, None)
-            self.optim_wrapper_cfg['type'] = 'OptimWrapper'
-        return super().__call__(model)
 
 
 def is_normalisation(module: nn.Module) -> bool:
