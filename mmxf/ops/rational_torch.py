@@ -3,7 +3,7 @@
 A tensor is seen as (outer, groups, inner), contiguous. Temporaries are a few blocks, whatever the size of the tensor. `Fused` is
 the same for compilers, which see all of it as one expression.
 """
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -190,13 +190,17 @@ def backward(x: Tensor, grad: Tensor, numerator: Tensor, denominator: Tensor, in
 def formula(x: Tensor, numerator: Tensor, denominator: Tensor, inner: int) -> Tensor:
     """The function as one expression that autograd can differentiate, with the same conventions. Args: see `forward`."""
     wide = _wide(x, denominator, inner)
-    sizes = torch.where(denominator < 0, -denominator, denominator)                # the slope at 0 is +1
-    p, q = _fraction(wide, _channels(numerator, inner), _channels(sizes, inner))
+    size = torch.where(wide < 0, -wide, wide)                                      # the slope at 0 is +1
+    p, q = _fraction(wide, size, _columns(numerator), _columns(torch.where(denominator < 0, -denominator, denominator)))
     return (p / q).to(x.dtype).reshape(x.shape)
 
 
 class Fused(torch.autograd.Function):
-    """`forward` and `backward` as one expression each, which compilers fuse into loops that read and write once."""
+    """`forward` and `backward` as one expression each, which compilers fuse into few loops.
+
+    Sums run along memory first, within a row's group, then over rows: a compiler's loop down the rows of a few columns would
+    miss the cache at each step.
+    """
 
     @staticmethod
     def forward(ctx, x: Tensor, numerator: Tensor, denominator: Tensor, inner: int) -> Tensor:
@@ -207,53 +211,44 @@ class Fused(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple:
         x, numerator, denominator = ctx.saved_tensors
-        inner, wide = ctx.inner, _wide(x, denominator, ctx.inner)
-        a, b = _channels(numerator, inner), _channels(denominator.abs(), inner)
-        p, q = _fraction(wide, a, b)
-        weight = _wide(grad, denominator, inner) / q
+        wide = _wide(x, denominator, ctx.inner)
+        size = wide.abs()
+        a, b = _columns(numerator), _columns(denominator.abs())
+        p, q = _fraction(wide, size, a, b)
+        weight = _wide(grad, denominator, ctx.inner) / q
         loss = weight * (p / q)
-        size, zero = wide.abs(), torch.zeros_like(wide)
-        slope_p, slope_q = zero, zero
-        for k in range(len(a) - 1, 0, -1):
-            slope_p = slope_p * wide + a[k] * k
-        for k in range(len(b), 0, -1):
-            slope_q = slope_q * size + b[k - 1] * k
+        slope_p = _horner(wide, [a[k] * k for k in range(1, len(a))]) if len(a) > 1 else torch.zeros_like(wide)
+        slope_q = _horner(size, [b[k] * (k + 1) for k in range(len(b))])
         dx = weight * slope_p - loss * torch.where(wide < 0, -slope_q, slope_q)
         sums = []
         for k in range(len(a)):
             weight = weight * wide if k else weight
-            sums.append(_group_sum(weight, denominator, inner))
+            sums.append(weight.sum(-1).sum(0))                                     # (outer, G, inner) -> (G,)
         for _ in range(len(b)):
             loss = loss * size
-            sums.append(_group_sum(loss, denominator, inner))
+            sums.append(loss.sum(-1).sum(0))
         total = torch.stack(sums, 1).to(numerator.dtype)
         sign = torch.where(denominator < 0, 1.0, -1.0).to(total.dtype)
         return dx.to(x.dtype).reshape(x.shape), total[:, :len(a)], total[:, len(a):] * sign, None
 
 
 def _wide(x: Tensor, denominator: Tensor, inner: int) -> Tensor:
-    """(outer, C) for short runs, else (outer, G, inner); float32 at least."""
-    groups = len(denominator)
-    shape = (-1, groups * inner) if inner <= SHORT else (-1, groups, inner)
-    return x.reshape(shape).to(torch.promote_types(x.dtype, torch.float32))
+    """(outer, G, inner), float32 at least."""
+    return x.reshape(-1, len(denominator), inner).to(torch.promote_types(x.dtype, torch.float32))
 
 
-def _channels(values: Tensor, inner: int) -> Tensor:
-    """(G, K) -> (K, C) for short runs, else (K, G, 1)."""
-    values = values.t().unsqueeze(-1)
-    return values.expand(-1, -1, inner).flatten(1) if inner <= SHORT else values
+def _columns(values: Tensor) -> Tensor:
+    """(G, K) -> (K, G, 1)."""
+    return values.t().unsqueeze(-1)
 
 
-def _fraction(wide: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    size = torch.where(wide < 0, -wide, wide)
-    p, q = a[-1], b[-1]
-    for k in range(len(a) - 2, -1, -1):
-        p = p * wide + a[k]
-    for k in range(len(b) - 2, -1, -1):
-        q = q * size + b[k]
-    return p, q * size + 1
+def _horner(x: Tensor, values: Sequence[Tensor]) -> Tensor:
+    """values[0] + values[1] x + ..."""
+    out = values[-1].expand_as(x)
+    for value in values[-2::-1]:
+        out = out * x + value
+    return out
 
 
-def _group_sum(block: Tensor, denominator: Tensor, inner: int) -> Tensor:
-    # Rows first: a loop over rows is one that compilers vectorise over channels.
-    return block.sum(0).view(len(denominator), inner).sum(1) if inner <= SHORT else block.sum((0, 2))
+def _fraction(wide: Tensor, size: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    return _horner(wide, a.unbind()), _horner(size, b.unbind()) * size + 1

@@ -3,6 +3,7 @@ import pytest
 import rational_cases
 import torch
 
+from mmxf.ops import rational_torch
 from mmxf.ops.rational import rational
 
 
@@ -111,6 +112,19 @@ def test_compiles_without_graph_breaks():
     close(gradients(compiled, (x, a, b), grad), gradients(rational, (x, a, b), grad), 1e-5)
 
 
+@pytest.mark.parametrize('name', rational_cases.CASES)
+def test_what_compilers_are_given(name):
+    """The expressions that stand in for the blocks under torch.compile."""
+    *tensors, grad = rational_cases.case(name, torch.float64)
+    dim = rational_cases.CASES[name][1]
+    groups, inner = rational_cases.inner_of(name)
+
+    def fused(x, a, b):
+        return rational_torch.Fused.apply(x, a.expand(groups, -1), b.expand(groups, -1), inner)
+
+    close(gradients(fused, tensors, grad), gradients(lambda *t: by_autograd(*t, dim), tensors, grad), 1e-12)
+
+
 def test_gradients_of_gradients_are_refused():
     x = torch.randn(2, 8, requires_grad=True)
     first, = torch.autograd.grad(rational(x, torch.ones(1, 3), torch.ones(1, 2)).sum(), x, create_graph=True)
@@ -135,7 +149,6 @@ def test_temporaries_stay_below_twice_the_input():
 
     x, grad = torch.randn(2, 64, 197, 192)
     a, b = torch.randn(1, 6), torch.randn(8, 4)
-    from mmxf.ops import rational_torch
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as log:
         rational_torch.backward(x, grad, a.expand(8, -1), b, 24)
     held = peak = 0
