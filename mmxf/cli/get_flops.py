@@ -90,6 +90,31 @@ def count_on_meta(model, batch: dict) -> dict[str, int]:
     return count_flops(model.to('meta'), dict(batch, inputs=batch['inputs'].to('meta')))
 
 
+def count_without_products(model, batch: dict) -> dict[str, int]:
+    """:func:`count_flops` on numbers, but what is counted is not computed: its results are zeros.
+
+    For models that look at values, as two-stage detectors do where they choose boxes: what is left to compute takes seconds.
+    Zeros make all boxes equal in score, and each stays where its anchor lies.
+    """
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils._pytree import tree_map_only
+    from torch.utils.flop_counter import flop_registry
+
+    class ZerosForProducts(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            packet = func.overloadpacket
+            if packet not in flop_registry and packet is not torch.ops.aten._scaled_dot_product_flash_attention_for_cpu:
+                return func(*args, **(kwargs or {}))
+            shapes = func(*tree_map_only(torch.Tensor, lambda t: t.to('meta'), args),
+                          **tree_map_only(torch.Tensor, lambda t: t.to('meta'), kwargs or {}))
+            device = next(arg for arg in args if isinstance(arg, torch.Tensor)).device
+            return tree_map_only(torch.Tensor, lambda t: torch.zeros_like(t, device=device), shapes)
+
+    with ZerosForProducts():
+        return count_flops(model, batch)
+
+
 def count_parameters(module, skip_training_only: bool = False) -> int:
     """Parameters, each once, optionally without the modules that declare ``training_only = True``."""
     skipped = set()
@@ -133,7 +158,7 @@ def measure(args) -> dict:
         model = build_model(cfg).eval().to(torch.device(args.device or 'cpu'))
         return model, synthetic_batch(model, cfg, shape)
 
-    ways = (count_flops,) if args.device else (count_with_fake_tensors, count_on_meta, count_flops)
+    ways = (count_flops,) if args.device else (count_with_fake_tensors, count_on_meta, count_without_products, count_flops)
     for way in ways:
         model, batch = fresh()
         try:

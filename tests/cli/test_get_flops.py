@@ -4,7 +4,7 @@ import pytest
 import torch
 from toy import write_toy
 
-from mmxf.cli.get_flops import count_flops, main
+from mmxf.cli.get_flops import count_flops, count_without_products, main
 
 
 @pytest.fixture(scope='module')
@@ -88,3 +88,23 @@ def test_folding_for_inference_hides_nothing():
             return conv_norm(self.conv, self.norm, inputs, 'relu')
 
     assert count_flops(Model().eval(), dict(inputs=torch.zeros(1, 3, 8, 8), data_samples=None))[''] == 2 * 27 * 5 * 64
+
+
+def test_models_that_look_at_values_are_counted_without_their_products():
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.layer = torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.Linear(8, 4)
+
+        def forward(self, inputs, data_samples, mode):
+            tokens = self.conv(inputs).flatten(2).transpose(1, 2)
+            self.computed = bool(tokens.any())
+            tokens = torch.nn.functional.scaled_dot_product_attention(*[tokens[:, None]] * 3)[:, 0]
+            chosen = tokens[0][tokens[0].sum(1) <= 0]                    # all of them, where nothing was computed
+            return self.layer(chosen)
+
+    model, batch = Model(), dict(inputs=torch.rand(1, 3, 4, 6), data_samples=None)
+    counts = count_without_products(model, batch)
+    assert not model.computed
+    assert (counts['conv'], counts['layer']) == (2 * 27 * 8 * 24, 2 * 8 * 4 * 24)
+    assert counts[''] - counts['conv'] - counts['layer'] == 2 * 2 * 24 * 24 * 8
