@@ -70,8 +70,9 @@ class _DepthLoss(nn.Module):
         self.loss_weight, self.kwargs = loss_weight, kwargs
 
     def forward(self, pred: Tensor, target: Tensor, mask: Tensor, weight: Tensor | None = None) -> Tensor:
-        """A scalar."""
-        return self.loss_weight * type(self).function(pred.float(), target.float(), mask, weight=weight, **self.kwargs)
+        """A scalar, float32 (of float64 predictions float64)."""
+        dtype = torch.float64 if pred.dtype == torch.float64 else torch.float32
+        return self.loss_weight * type(self).function(pred.to(dtype), target.to(dtype), mask, weight=weight, **self.kwargs)
 
 
 @MODELS.register_module()

@@ -4,13 +4,16 @@ A panorama (H, W) covers longitudes -pi to pi over its width and latitudes -pi/2
 the outer pixels lie on the ends (the corners are aligned), as in OmniFusion's code. Patches lie in rows of one latitude. Cutting
 them out and merging them are linear maps with fixed tables, computed once for each layout, size and device.
 """
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, wraps
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.utils._python_dispatch import _disable_current_modes
 
 # rows -> (patches of each row, latitudes of their centres in degrees), as OmniFusion's code.
 ROWS = {3: ((3, 4, 3), (-60., 0., 60.)),
@@ -83,8 +86,8 @@ class TangentPatches:
     def project(self, panorama: Tensor, patch_size: int | tuple[int, int]) -> Tensor:
         """Cuts patches out of panoramas: (B, C, H, W) to (B, N, C, h, w); bilinear, not across the seam."""
         h, w = _pair(patch_size)
-        grid = sampling_grid(self, (h, w), panorama.device).to(panorama.dtype)                     # (N, h, w, 2)
-        patches = F.grid_sample(panorama, grid.reshape(1, -1, w, 2).expand(len(panorama), -1, -1, -1), mode='bilinear',
+        grid = sampling_grid(self, (h, w), panorama.device, _table_dtype(panorama)).to(panorama.dtype)     # (N, h, w, 2)
+        patches = F.grid_sample(panorama, grid.reshape(1, -1, w, 2).expand(panorama.shape[0], -1, -1, -1), mode='bilinear',
                                 padding_mode='border', align_corners=True)
         return patches.unflatten(2, (self.num_patches, h)).transpose(1, 2)
 
@@ -99,20 +102,21 @@ class TangentPatches:
         B, N, C, h, w = patches.shape
         if N != self.num_patches:
             raise ValueError(f'{self.rows} rows have {self.num_patches} patches, got {N}')
-        table = merge_table(self, (h, w), tuple(size), patches.device)
+        table = merge_table(self, (h, w), tuple(size), patches.device, _table_dtype(patches))
         with torch.autocast(patches.device.type, enabled=False):
-            values = patches if patches.dtype == torch.float64 else patches.float()
+            values = patches.to(_table_dtype(patches))
             pixels = values.permute(1, 3, 4, 0, 2).reshape(N * h * w, B * C)
-            merged = _WeightedSums.apply(pixels, table)
+            # Exported files know no gradients, and no functions that bring their own.
+            merged = table.scatter(pixels) if torch.compiler.is_compiling() else _WeightedSums.apply(pixels, table)
         return merged.t().reshape(B, C, *size)
 
     def coverage(self, patch_size: int | tuple[int, int], size: tuple[int, int], device='cpu') -> Tensor:
         """(H, W) bool: which pixels of a merged panorama some patch shows."""
         return (merge_table(self, _pair(patch_size), tuple(size), torch.device(device)).offsets.diff() > 0).view(size)
 
-    def directions(self, patch_size: int | tuple[int, int], device='cpu') -> Tensor:
+    def directions(self, patch_size: int | tuple[int, int], device='cpu', dtype: torch.dtype = torch.float32) -> Tensor:
         """(N, 3, h, w) unit vectors of the patches' pixels: x, y over the equator, z along the latitude (down in the image)."""
-        return patch_directions(self, _pair(patch_size), torch.device(device))
+        return patch_directions(self, _pair(patch_size), torch.device(device), dtype)
 
     def ray_lengths(self, patch_size: int | tuple[int, int], device='cpu') -> Tensor:
         """(h, w) lengths of the pixels' rays to the tangent plane at distance 1: what turns depth along the optical axis into
@@ -123,6 +127,23 @@ class TangentPatches:
 
 def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else tuple(size)
+
+
+def _table_dtype(values: Tensor) -> torch.dtype:
+    """Of tables that are applied to values: float64 for float64, otherwise float32."""
+    return torch.float64 if values.dtype == torch.float64 else torch.float32
+
+
+def _table(function: Callable) -> Callable:
+    """Keeps what a function made of its arguments. When a model is traced for export, too, tables are numbers, not steps."""
+    @lru_cache(maxsize=32)
+    @wraps(function)
+    def made(*args):
+        # Tensors made in inference mode could not be used in training later.
+        plain = torch.inference_mode(False) if torch.is_inference_mode_enabled() else nullcontext()
+        with _disable_current_modes(), plain:
+            return function(*args)
+    return made
 
 
 def unit_vectors(lonlat: Tensor) -> Tensor:
@@ -158,19 +179,21 @@ def _patch_angles(layout: TangentPatches, patch_size: tuple[int, int]) -> Tensor
     return torch.stack([lon + torch.atan2(x.expand_as(sine), lat.cos() - y * lat.sin()), sine.clamp(-1, 1).asin()], -1)
 
 
-@lru_cache(maxsize=32)
-def sampling_grid(layout: TangentPatches, patch_size: tuple[int, int], device: torch.device) -> Tensor:
-    """(N, h, w, 2) x and y for `grid_sample` with aligned corners, in -1 to 1, float32."""
+@_table
+def sampling_grid(layout: TangentPatches, patch_size: tuple[int, int], device: torch.device,
+                  dtype: torch.dtype = torch.float32) -> Tensor:
+    """(N, h, w, 2) x and y for `grid_sample` with aligned corners, in -1 to 1."""
     lon, lat = _patch_angles(layout, patch_size).unbind(-1)
     lon = lon / torch.pi
     lon = torch.where(lon > 1, lon - 2, torch.where(lon < -1, lon + 2, lon))
-    return torch.stack([lon, lat / (torch.pi / 2)], -1).float().to(device)
+    return torch.stack([lon, lat / (torch.pi / 2)], -1).to(dtype).to(device)
 
 
-@lru_cache(maxsize=32)
-def patch_directions(layout: TangentPatches, patch_size: tuple[int, int], device: torch.device) -> Tensor:
-    """(N, 3, h, w) float32, see `TangentPatches.directions`."""
-    return unit_vectors(_patch_angles(layout, patch_size)).permute(0, 3, 1, 2).float().contiguous().to(device)
+@_table
+def patch_directions(layout: TangentPatches, patch_size: tuple[int, int], device: torch.device,
+                     dtype: torch.dtype = torch.float32) -> Tensor:
+    """(N, 3, h, w), see `TangentPatches.directions`."""
+    return unit_vectors(_patch_angles(layout, patch_size)).permute(0, 3, 1, 2).to(dtype).contiguous().to(device)
 
 
 @dataclass(eq=False)
@@ -180,7 +203,7 @@ class MergeTable:
     Args:
         index: (E,) int32, patch pixel of each entry, panorama pixel by panorama pixel.
         offsets: (H W + 1,) int32, where each panorama pixel's entries begin.
-        weight: (E,) float32.
+        weight: (E,) float32 or float64.
         columns: P.
     """
     index: Tensor
@@ -189,15 +212,27 @@ class MergeTable:
     columns: int
 
     _transposed: 'MergeTable | None' = None
+    _rows: Tensor | None = None
 
     def transposed(self) -> 'MergeTable':
         """The matrix of the backward pass; made when first asked for."""
         if self._transposed is None:
-            rows = torch.repeat_interleave(self.offsets.diff().long())
             order = torch.argsort(self.index, stable=True)
-            self._transposed = MergeTable(rows[order].int(), _offsets(self.index.long(), self.columns), self.weight[order],
+            self._transposed = MergeTable(self.rows()[order].int(), _offsets(self.index.long(), self.columns), self.weight[order],
                                           len(self.offsets) - 1)
         return self._transposed
+
+    def rows(self) -> Tensor:
+        """(E,) int64, panorama pixel of each entry."""
+        return torch.repeat_interleave(self.offsets.diff().long())
+
+    def scatter(self, values: Tensor) -> Tensor:
+        """`apply` in operations that exported files have; ONNX would say embedding bags as a loop over pixels."""
+        if self._rows is None:
+            with _disable_current_modes():      # a number of the file, not a step of it
+                self._rows = self.rows()
+        sums = values.new_zeros(len(self.offsets) - 1, values.shape[1])
+        return sums.index_add(0, self._rows, values[self.index.long()] * self.weight.to(values.dtype)[:, None])
 
     def apply(self, values: Tensor) -> Tensor:
         """(P, C) to (H W, C)."""
@@ -244,8 +279,9 @@ def _visible(layout: TangentPatches, size: tuple[int, int]) -> tuple[Tensor, Ten
     return pixel, patch, x, y
 
 
-@lru_cache(maxsize=16)
-def merge_table(layout: TangentPatches, patch_size: tuple[int, int], size: tuple[int, int], device: torch.device) -> MergeTable:
+@_table
+def merge_table(layout: TangentPatches, patch_size: tuple[int, int], size: tuple[int, int], device: torch.device,
+                dtype: torch.dtype = torch.float32) -> MergeTable:
     """Weights of the four corners of each patch that shows a pixel, scaled to sum 1; corners below `MIN_WEIGHT` are left out."""
     h, w = patch_size
     pixel, patch, x, y = _visible(layout, size)
@@ -269,7 +305,7 @@ def merge_table(layout: TangentPatches, patch_size: tuple[int, int], size: tuple
     rows = pixel[:, None].expand(-1, 4)
     total = torch.zeros(size[0] * size[1], dtype=torch.float64).index_add_(0, pixel, weight.sum(-1))
     kept = weight > 0
-    weight = (weight / total[pixel][:, None])[kept].float()
+    weight = (weight / total[pixel][:, None])[kept].to(dtype)
     rows, corner = rows[kept], corner[kept]
     return MergeTable(corner.int().to(device), _offsets(rows, size[0] * size[1]).to(device), weight.to(device),
                       layout.num_patches * h * w)

@@ -68,8 +68,8 @@ class OmniFusion(BaseModule):
         for _ in range(self.iterations):
             if early is None or self.training:      # in training each pass moves the norms' statistics, as officially
                 early = self.encoder.early(images)
-            geometry = self._embed(len(panoramas), results[-1] if results else None, images.dtype)
-            depth, confidence = self._patches(*early, geometry, len(panoramas))
+            geometry = self._embed(panoramas.shape[0], results[-1] if results else None, images.dtype)
+            depth, confidence = self._patches(*early, geometry, panoramas.shape[0])
             results.append(self._merge(depth, confidence, size))
         return results
 
@@ -79,12 +79,12 @@ class OmniFusion(BaseModule):
             return None
         side, device = self.patch_size // 4, next(self.parameters()).device
         if depth is not None:
-            points = self.layout.directions(side, device).to(depth.dtype) * self.layout.project(depth, side)
+            points = self.layout.directions(side, device, depth.dtype) * self.layout.project(depth, side)
             return self.later_embedding(points.flatten(0, 1))                                     # (B N, C, h, w)
         if self.geometry == 'points':
-            features = self.first_embedding(self.layout.directions(side, device).to(dtype))
+            features = self.first_embedding(self.layout.directions(side, device, dtype))
         else:
-            centre = self.layout.centres() / torch.tensor([torch.pi, torch.pi / 2])
+            centre = self.layout.centres() / torch.tensor([torch.pi, torch.pi / 2], dtype=torch.float64)
             centre = torch.cat([centre, torch.ones(len(centre), 1), centre], 1).to(device, dtype)[..., None, None]
             # Statistics of training count every pixel.
             features = self.first_embedding(centre.expand(-1, -1, side, side) if self.training else centre)
@@ -104,6 +104,8 @@ class OmniFusion(BaseModule):
         """(B, 1, H, W): the mean of the patches that show a pixel, by confidence where that is on."""
         if not self.use_confidence:
             return self.layout.merge(depth, size)
-        weight = confidence.float().sigmoid()
-        total, weight = self.layout.merge(torch.cat([depth.float() * weight, weight], 2), size).chunk(2, 1)
+        if depth.dtype != torch.float64:        # half precision would lose the small weights
+            depth, confidence = depth.float(), confidence.float()
+        weight = confidence.sigmoid()
+        total, weight = self.layout.merge(torch.cat([depth * weight, weight], 2), size).chunk(2, 1)
         return total / torch.where(weight > 1e-8, weight, weight + 1e-8)
