@@ -4,11 +4,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .made_again import MadeAgain
+
+def kept_rows(count: int, drop: float, device: torch.device) -> Tensor:
+    """Those of `count` rows, in order, that are not left out with probability `drop`."""
+    return (torch.rand(count, device=device) >= drop).nonzero().squeeze(1)
 
 
-def residual(x: Tensor, branch: Callable[[Tensor], Tensor], drop: float = 0.0, training: bool = False,
-             again: MadeAgain | None = None) -> Tensor:
+def residual(x: Tensor, branch: Callable[[Tensor], Tensor], drop: float = 0.0, training: bool = False) -> Tensor:
     """``x + branch(x)``; in training each row's branch is left out with probability `drop`, the others are scaled up.
 
     Args:
@@ -16,17 +18,13 @@ def residual(x: Tensor, branch: Callable[[Tensor], Tensor], drop: float = 0.0, t
         branch: maps (n, ...) to the same shape, row by row.
         drop: probability, 0 to 1.
         training: whether anything is dropped.
-        again: where it makes `x` again for the backward pass, the rows that the branch sees are made again, too.
     """
     if not training or drop <= 0:
         return x + branch(x)
-    kept = (torch.rand(len(x), device=x.device) >= drop).nonzero().squeeze(1)
+    kept = kept_rows(len(x), drop, x.device)
     if not len(kept):
         return x
     if len(kept) == len(x):
         return torch.add(x, branch(x), alpha=1 / (1 - drop))
-    rows = x.index_select(0, kept)
-    if again is not None:
-        again.add_rows(rows, x, kept)
-    update = branch(rows)
+    update = branch(x.index_select(0, kept))
     return x.index_add(0, kept, update.to(x.dtype), alpha=1 / (1 - drop))

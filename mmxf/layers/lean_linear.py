@@ -1,12 +1,8 @@
-"""Linear layers of transformers that keep less for the backward pass and use the faster matrix product of the CPU.
+"""Linear layers of transformers by the faster matrix product of the CPU.
 
-Two things, both without a change of the result beyond rounding:
-
-- What is cheap to make again is made again: the output of a layer norm or GELU before a linear layer is not kept, only its
-  input, which the residual stream or the layer before has anyway. A block then keeps about half of what autograd would.
-  (chunked_mlp.py keeps less still, for time.)
-- On the CPU in float32, oneDNN multiplies instead of the BLAS that torch links, and takes GELU along in inference. On processors
-  where that BLAS has no code for their vectors the difference is large, elsewhere it is small.
+On the CPU in float32 oneDNN multiplies instead of the BLAS that torch links, and takes GELU along in inference. On processors
+where that BLAS has no code for their vectors the difference is large, elsewhere it is small. The result is the same but for
+rounding. Whole blocks in training are lean_block.py's.
 
 On a GPU and under autocast the plain operators run, which their compilers and kernels know best.
 """
@@ -38,41 +34,18 @@ def matmul(x: Tensor, weight: Tensor, bias: Tensor | None = None, gelu: bool = F
     return F.gelu(out) if gelu else out
 
 
-def linear_gradients(x: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
-    """Of the weight and the bias, from the input (..., I) and the gradient of the output (..., O)."""
-    rows = grad.reshape(-1, grad.shape[-1])
-    return rows.t() @ x.reshape(-1, x.shape[-1]), rows.sum(0)
-
-
-def _gradients(x: Tensor, weight: Tensor, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of the input (..., I), the weight and the bias."""
-    return matmul(grad, weight.t()).view_as(x), *linear_gradients(x, grad)
-
-
 class _Linear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, weight, bias):
+    def forward(ctx, x, weight):
         ctx.save_for_backward(x, weight)
-        return matmul(x, weight, bias)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad):
-        return _gradients(*ctx.saved_tensors, grad)
-
-
-class _GeluLinear(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x, weight, bias):
-        ctx.save_for_backward(x, weight)
-        return matmul(F.gelu(x), weight, bias)
+        return matmul(x, weight)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
         x, weight = ctx.saved_tensors
-        grad_x, grad_weight, grad_bias = _gradients(F.gelu(x), weight, grad)
-        return torch.ops.aten.gelu_backward(grad_x, x), grad_weight, grad_bias
+        grad_x = matmul(grad, weight.t()) if ctx.needs_input_grad[0] else None
+        return grad_x, grad.flatten(0, -2).t() @ x.flatten(0, -2)
 
 
 class _NormLinear(torch.autograd.Function):
@@ -87,19 +60,22 @@ class _NormLinear(torch.autograd.Function):
     def backward(ctx, grad):
         x, mean, rstd, scale, shift, weight = ctx.saved_tensors
         normed = torch.addcmul(shift, (x - mean).mul_(rstd), scale)
-        grad_normed, grad_weight, grad_bias = _gradients(normed, weight, grad)
+        rows = grad.reshape(-1, grad.shape[-1])
         grad_x, grad_scale, grad_shift = torch.ops.aten.native_layer_norm_backward(
-            grad_normed, x, scale.shape, mean, rstd, scale, shift, [True, True, True])
-        return grad_x, grad_scale, grad_shift, None, grad_weight, grad_bias
+            matmul(grad, weight.t()), x, scale.shape, mean, rstd, scale, shift, [True, True, True])
+        return grad_x, grad_scale, grad_shift, None, rows.t() @ normed.reshape(-1, x.shape[-1]), rows.sum(0)
 
 
 def linear(x: Tensor, layer: nn.Linear) -> Tensor:
     """``layer(x)``."""
+    return matmul(x, layer.weight, layer.bias) if is_lean(x) and not torch.is_grad_enabled() else layer(x)
+
+
+def project(x: Tensor, weight: Tensor) -> Tensor:
+    """``x @ weight.T``."""
     if not is_lean(x):
-        return layer(x)
-    if not torch.is_grad_enabled():
-        return matmul(x, layer.weight, layer.bias)
-    return _Linear.apply(x, layer.weight, layer.bias)
+        return F.linear(x, weight)
+    return _Linear.apply(x, weight) if torch.is_grad_enabled() else matmul(x, weight)
 
 
 def norm_linear(x: Tensor, norm: nn.LayerNorm, layer: nn.Linear) -> Tensor:
@@ -111,10 +87,8 @@ def norm_linear(x: Tensor, norm: nn.LayerNorm, layer: nn.Linear) -> Tensor:
     return _NormLinear.apply(x, norm.weight, norm.bias, norm.eps, layer.weight, layer.bias)
 
 
-def gelu_mlp(x: Tensor, norm: nn.LayerNorm, first: nn.Linear, second: nn.Linear) -> Tensor:
-    """``second(gelu(first(norm(x))))``; keeps `x` and what comes out of `first`."""
-    if not is_lean(x):
+def norm_mlp(x: Tensor, norm: nn.LayerNorm, first: nn.Linear, second: nn.Linear) -> Tensor:
+    """``second(gelu(first(norm(x))))``."""
+    if not is_lean(x) or torch.is_grad_enabled():
         return second(F.gelu(first(norm(x))))
-    if not torch.is_grad_enabled():
-        return matmul(matmul(norm(x), first.weight, first.bias, gelu=True), second.weight, second.bias)
-    return _GeluLinear.apply(norm_linear(x, norm, first), second.weight, second.bias)
+    return matmul(matmul(norm(x), first.weight, first.bias, gelu=True), second.weight, second.bias)

@@ -9,14 +9,14 @@ from torch import nn
 
 from mmxf.config import load_config
 from mmxf.datasets.pose_metainfo import H36M_METAINFO, SKELETONS
-from mmxf.layers.chunked_mlp import chunked_mlp
+from mmxf.layers import lean_block
 from mmxf.layers.drop_path import residual
-from mmxf.layers.lean_linear import gelu_mlp, linear, norm_linear
-from mmxf.layers.made_again import MadeAgain
+from mmxf.layers.lean_linear import linear, norm_linear, norm_mlp, project
+from mmxf.models.ktpformer import encoder
 from mmxf.models.ktpformer.diffusion import aggregate_by_reprojection
 from mmxf.models.ktpformer.loss import PoseLiftingLoss
 from mmxf.registry import MODELS
-from mmxf.structures.cameras import fit_root, project
+from mmxf.structures import cameras
 from mmxf.structures.skeleton import mirror
 
 SMALL = dict(channels=32, depth=2, num_heads=4)
@@ -54,12 +54,12 @@ def test_the_configs_of_the_ablation_have_the_parts_they_name():
 def test_lean_layers_are_the_plain_ones():
     torch.manual_seed(0)
     norm, first, second = nn.LayerNorm(64), nn.Linear(64, 96), nn.Linear(96, 64)
-    for rows in (5, 600, 2500):     # small inputs take another path than large ones, the largest goes in parts
+    for rows in (5, 600):           # small inputs take another path than large ones
         x = torch.randn(2, rows, 64, requires_grad=True)
         for ours, plain in ((lambda x: linear(x, first), first),
+                            (lambda x: project(x, first.weight), lambda x: x @ first.weight.t()),
                             (lambda x: norm_linear(x, norm, first), lambda x: first(norm(x))),
-                            (lambda x: chunked_mlp(x, norm, first, second), lambda x: second(F.gelu(first(norm(x))))),
-                            (lambda x: gelu_mlp(x, norm, first, second), lambda x: second(F.gelu(first(norm(x)))))):
+                            (lambda x: norm_mlp(x, norm, first, second), lambda x: second(F.gelu(first(norm(x)))))):
             sources = [x, *norm.parameters(), *first.parameters(), *second.parameters()]
             seed = torch.randn_like(plain(x))
             expected = torch.autograd.grad(plain(x), sources, seed, allow_unused=True)
@@ -69,6 +69,33 @@ def test_lean_layers_are_the_plain_ones():
                 assert a is None or torch.allclose(a, b, rtol=1e-4, atol=1e-4 * b.abs().max())
             with torch.no_grad():
                 assert torch.allclose(ours(x), plain(x), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize('tokens', [30, 200, 4096])         # parts of a window, of windows, all at once
+@pytest.mark.parametrize('length, count', [(9, 0), (9, 6), (6, 40)])    # as it comes; other axes, short and long sequences
+@pytest.mark.parametrize('chunk_mlp, drop_path', [(False, 0.0), (True, 0.4), (False, 0.9)])
+def test_a_block_in_parts_is_the_plain_block(monkeypatch, tokens, length, count, chunk_mlp, drop_path):
+    torch.manual_seed(0)
+    block = encoder.PoseBlock(32, 4, 2.0, drop_path, chunk_mlp=chunk_mlp).train()
+    before = nn.LayerNorm(32) if count else None
+    parameters = [*block.parameters(), *(before.parameters() if count else ())]
+    for parameter in parameters:
+        if parameter.dim() == 1:
+            nn.init.normal_(parameter, 1, 0.2)
+    x = torch.randn(5 * (count or 1), length, 32, requires_grad=True)
+    seed = torch.randn(5 * (length if count else 1), count or length, 32)
+
+    def run():
+        torch.manual_seed(1)
+        out = block(x, before, count)
+        return [out, *torch.autograd.grad(out, [x, *parameters], seed, allow_unused=True)]
+
+    monkeypatch.setattr(lean_block, '_TOKENS', tokens)
+    found = run()
+    monkeypatch.setattr(encoder, 'is_lean', lambda x: False)
+    for a, b in zip(found, run()):
+        assert (a is None) == (b is None)
+        assert a is None or torch.allclose(a, b, rtol=1e-4, atol=1e-5 * max(1.0, b.abs().max().item()))
 
 
 def test_drop_path_drops_rows_and_scales_the_others():
@@ -136,12 +163,12 @@ def test_aggregation_takes_the_joint_that_reprojects_best():
     torch.manual_seed(0)
     intrinsics = torch.tensor([2.3, 2.3, 0.02, -0.01, -0.2, 0.2, 0.0, 0.001, 0.002])
     hypotheses, root = torch.randn(2, 4, 3, 17, 3) * 0.3, torch.tensor([0.1, 0.2, 4.0]).expand(2, 3, 1, 3)
-    points = project(hypotheses[:, 1] + root, intrinsics) + 0.02 * torch.randn(2, 3, 17, 2)
+    points = cameras.project(hypotheses[:, 1] + root, intrinsics) + 0.02 * torch.randn(2, 3, 17, 2)
     found = aggregate_by_reprojection(hypotheses, root, points, intrinsics)
     for w in range(2):
         for f in range(3):
             for k in range(17):
-                distance = [(project(hypotheses[w, h, f, k] + root[w, f, 0], intrinsics) - points[w, f, k]).norm()
+                distance = [(cameras.project(hypotheses[w, h, f, k] + root[w, f, 0], intrinsics) - points[w, f, k]).norm()
                             for h in range(4)]
                 assert torch.equal(found[w, f, k], hypotheses[w, int(np.argmin(distance)), f, k])
 
@@ -150,7 +177,7 @@ def test_the_root_is_found_from_what_is_seen():
     torch.manual_seed(0)
     intrinsics = torch.tensor([2.3, 2.2, 0.02, -0.01, 0, 0, 0, 0, 0])
     poses, root = torch.randn(5, 17, 3) * 0.4, torch.tensor([0.3, -0.2, 4.5])
-    found = fit_root(poses, project(poses + root, intrinsics), intrinsics)
+    found = cameras.fit_root(poses, cameras.project(poses + root, intrinsics), intrinsics)
     assert torch.allclose(found, root.expand(5, 1, 3), atol=1e-3)
 
 
@@ -182,47 +209,25 @@ def test_a_wrong_input_is_named():
 
 @pytest.mark.parametrize('length', [5, 17, 40])
 def test_packed_attention_is_attention(length):
-    from mmxf.layers.packed_attention import attend
+    from mmxf.layers.packed_attention import attention, attention_backward
 
     torch.manual_seed(0)
-    project = nn.Linear(32, 32)
     qkv = torch.randn(70, length, 96, requires_grad=True)       # several parts of sequences, the last a smaller one
     q, k, v = qkv.view(70, length, 3, 4, 8).permute(2, 0, 3, 1, 4)
-    expected = project(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(70, length, 32))
-    found = attend(qkv, 4, project)
-    assert torch.allclose(found, expected, atol=1e-5)
+    expected = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(70, length, 32)
+    seed = torch.randn_like(expected)
     with torch.no_grad():
-        assert torch.allclose(attend(qkv, 4, project), expected, atol=1e-5)
-    seed, sources = torch.randn_like(found), [qkv, project.weight, project.bias]
-    for a, b in zip(torch.autograd.grad(found, sources, seed), torch.autograd.grad(expected, sources, seed)):
-        assert torch.allclose(a, b, rtol=1e-4, atol=1e-4 * b.abs().max())
+        out, total = attention(qkv, 4)
+        grad, again = attention_backward(seed, qkv, 4, out, total)
+    assert torch.allclose(out, expected, atol=1e-5) and torch.allclose(again, expected, atol=1e-5)
+    assert torch.allclose(grad, torch.autograd.grad(expected, qkv, seed)[0], rtol=1e-4, atol=1e-4)
 
 
-def test_tensors_are_made_again_and_not_kept():
-    norm, second, layer = nn.LayerNorm(8), nn.LayerNorm(8), nn.Linear(8, 8)
-    source = torch.randn(4, 3, 8, requires_grad=True)
-    made = []
-
-    def run(again):
-        x = norm(source)
-        if again is not None:
-            again.add(x, lambda: made.append(1) or norm(source.detach()))
-        y = residual(x, lambda rows: norm_linear(rows, second, layer), 0.5, True, again)
-        return torch.autograd.grad(y.square().sum(), [source, *norm.parameters(), *layer.parameters()])
-
-    torch.manual_seed(1)
-    expected = run(None)
-    torch.manual_seed(1)
-    with MadeAgain() as again:
-        found = run(again)
-    assert made and all(torch.equal(a, b) for a, b in zip(found, expected))
-
-
-@pytest.mark.parametrize('chunk_mlp, channels', [(False, 7.9), (True, 5.9)])
-def test_the_network_keeps_little_for_the_backward_pass(chunk_mlp, channels):
+@pytest.mark.parametrize('chunk_mlp, channels', [(False, 7.5), (True, 5.5)])
+def test_the_blocks_keep_little_for_the_backward_pass(chunk_mlp, channels):
     """Of a token of C channels, 2 C of the residual stream a block, 3 C of Q, K and V, C after the temporal attention, and the
     hidden 2 C of the MLP where they are kept."""
-    model = lifter(40, H36M_METAINFO, channels=64, depth=4, num_heads=4, chunk_mlp=chunk_mlp).backbone.train()
+    model = lifter(40, H36M_METAINFO, channels=64, depth=4, num_heads=4, priors=False, chunk_mlp=chunk_mlp).backbone.train()
     kept: dict[int, int] = {}
 
     def pack(tensor):
@@ -230,16 +235,9 @@ def test_the_network_keeps_little_for_the_backward_pass(chunk_mlp, channels):
         kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    hooks = MadeAgain._pack
-
-    def seen(self, tensor):
-        result = hooks(self, tensor)
-        return pack(result) if isinstance(result, torch.Tensor) else result
-
     parameters = {p.untyped_storage().data_ptr() for p in model.parameters()}
-    with pytest.MonkeyPatch.context() as patch, torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
-        patch.setattr(MadeAgain, '_pack', seen)
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
         model(torch.randn(2, 40, 17, 2))
     size = sum(n for place, n in kept.items() if place not in parameters)
     token = 2 * 40 * 17 * 64 * 4
-    assert size < 8 * channels * token + 6 * token
+    assert size < 8 * channels * token + 4 * token

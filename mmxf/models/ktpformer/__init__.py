@@ -16,9 +16,9 @@ windows together is the task's: mmxf/tasks/pose.py.
 
 Where we deviate from the official code, all without a change of the numbers it produces:
 
-- Attention is fused; much of what autograd would keep is made again in the backward pass, on the CPU (mmxf/layers/made_again.py,
-  packed_attention.py, lean_linear.py, where oneDNN multiplies, and as an option chunked_mlp.py). What drop path leaves out is
-  not computed (mmxf/layers/drop_path.py).
+- Attention is fused. In training on the CPU a few sequences at a time go through a block, and much of what autograd would keep is
+  made again in the backward pass (mmxf/layers/lean_block.py with packed_attention.py; lean_linear.py, where oneDNN multiplies).
+  What drop path leaves out is not computed (mmxf/layers/drop_path.py).
 - The graph convolution multiplies by the diagonal of its graph instead of a diagonal matrix; in inference its batch norm is
   folded.
 - A sum that the official code makes in place on the output of a ReLU, which torch can no longer differentiate, is out of place.

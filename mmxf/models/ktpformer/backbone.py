@@ -1,11 +1,9 @@
 """KTPFormer: from windows of 2-D poses to 3-D poses of the same frames (section 3, figure 2)."""
-from functools import partial
-
 import torch
 from torch import Tensor, nn
 
-from mmxf.layers.lean_linear import is_lean
-from mmxf.layers.made_again import MadeAgain
+from mmxf.layers.lean_block import swap
+from mmxf.layers.lean_linear import norm_linear
 from mmxf.layers.recompute import recompute
 from mmxf.registry import MODELS
 from mmxf.structures.skeleton import Skeleton
@@ -88,7 +86,7 @@ class KTPFormer(nn.Module):
             raise ValueError(f'the model takes windows (B, {", ".join(map(str, expected))}) of frames, joints and channels, '
                              f'got {tuple(x.shape)}')
         batch, frames, joints = x.shape[:3]
-        x = self._prior(self.spatial_prior, x.flatten(0, 1)) + self.spatial_position         # (B F, K, C)
+        x = self.spatial_prior(x.flatten(0, 1)) + self.spatial_position         # (B F, K, C)
         if condition is not None:
             x = x + condition.repeat_interleave(frames, 0)[:, None]
         for index, (spatial, temporal) in enumerate(zip(self.spatial_blocks, self.temporal_blocks)):
@@ -96,33 +94,13 @@ class KTPFormer(nn.Module):
                 x = self._block(spatial, x, self.temporal_norm, joints)
             else:
                 x = self._block(spatial, x)
-                x = _swap(self.spatial_norm(x), frames)                                      # (B K, F, C)
-                x = x if self.temporal_prior is None else self._prior(self.temporal_prior, x)
+                x = swap(self.spatial_norm(x), frames)                                      # (B K, F, C)
+                x = x if self.temporal_prior is None else self.temporal_prior(x)
                 x = self._block(temporal, x + self.temporal_position)
                 continue
             x = self._block(temporal, x, self.spatial_norm, frames)
-        return self.head(_swap(self.temporal_norm(x), joints)).view(batch, frames, joints, 3)
+        x = norm_linear(self.temporal_norm(x), *self.head)                                       # (B K, F, 3)
+        return swap(x, joints).view(batch, frames, joints, 3)
 
-    def _prior(self, prior: nn.Module, x: Tensor) -> Tensor:
-        return recompute(prior, prior, x) if is_lean(x) else prior(x)
-
-    def _block(self, block: nn.Module, x: Tensor, norm: nn.LayerNorm | None = None, count: int = 0) -> Tensor:
-        """Rows of what came before, through its norm and swapped where one is given, through a block."""
-        source = x
-        x = x if norm is None else _swap(norm(x), count)
-        if self.recompute_blocks:
-            return recompute(block, block, x)
-        if norm is None or not is_lean(x) or not torch.is_grad_enabled():
-            return block(x)
-        with MadeAgain() as again:
-            again.add(x, partial(_normed_and_swapped, source.detach(), norm, count))
-            return block(x, again)
-
-
-def _swap(x: Tensor, count: int) -> Tensor:
-    """(B count, L, C) to (B L, count, C): joints of frames to frames of joints, and back."""
-    return x.view(-1, count, *x.shape[1:]).transpose(1, 2).reshape(-1, count, x.shape[-1])
-
-
-def _normed_and_swapped(x: Tensor, norm: nn.LayerNorm, count: int) -> Tensor:
-    return _swap(norm(x), count)
+    def _block(self, block: nn.Module, *args) -> Tensor:
+        return recompute(block, block, *args) if self.recompute_blocks else block(*args)

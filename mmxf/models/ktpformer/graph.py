@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmxf.layers.lean_linear import project
+
 
 class PriorGraphConv(nn.Module):
     """Affine map, mixing over nodes, batch norm, ReLU.
@@ -47,7 +49,7 @@ class PriorGraphConv(nn.Module):
             scale = self.norm.weight * torch.rsqrt(self.norm.running_var + self.norm.eps)
             weight = weight * scale
             bias = (bias - self.norm.running_mean) * scale + self.norm.bias
-        own, others = (x @ weight.to(x.dtype).transpose(0, 1).flatten(1)).chunk(2, -1)       # (N, L, out) each
+        own, others = project(x, weight.to(x.dtype).mT.flatten(0, 1)).chunk(2, -1)           # (N, L, out) each
         modulation = self.modulation.to(own.dtype)
         mixed = between.to(own.dtype) @ (modulation * others)
         out = torch.addcmul(mixed, own_share.to(own.dtype) * modulation, own) + bias.to(own.dtype)
