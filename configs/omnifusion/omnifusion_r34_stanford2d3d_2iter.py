@@ -1,8 +1,10 @@
-"""OmniFusion, two passes, Stanford2D3D: the paper's main table.
+"""OmniFusion, two passes, Stanford2D3D: the paper's main table. 8 panoramas a step, 80 epochs."""
+_base_ = [
+    '_base_/omnifusion_2iter.py',
+    '../_base_/datasets/stanford2d3d_depth.py',
+    '../_base_/schedules/omnifusion_80e.py',
+    '../_base_/default_runtime.py',
+]
 
-Geometry as points, merging without confidence, as the official code of several passes.
-"""
-_base_ = 'omnifusion_r34_stanford2d3d.py'
-
-model = dict(backbone=dict(geometry='points', iterations=2, confidence=False))
-find_unused_parameters = True    # the confidence has no part in it
+default_hooks = dict(checkpoint=dict(by_epoch=True, interval=2, max_keep_ckpts=3, save_best='depth/AbsRel', rule='less'))
+log_processor = dict(by_epoch=True)

@@ -1,8 +1,4 @@
-"""OmniFusion, three passes, Stanford2D3D: the ablation of passes.
+"""OmniFusion, three passes, Stanford2D3D: the ablation of passes."""
+_base_ = 'omnifusion_r34_stanford2d3d_2iter.py'
 
-Geometry as points, merging without confidence, as the official code of several passes.
-"""
-_base_ = 'omnifusion_r34_stanford2d3d.py'
-
-model = dict(backbone=dict(geometry='points', iterations=3, confidence=False))
-find_unused_parameters = True    # the confidence has no part in it
+model = dict(backbone=dict(iterations=3))

@@ -65,7 +65,7 @@ def test_files_agree_with_the_model(world, tmp_path, capsys, kind, changes):
     found = run(out, images)
     with torch.no_grad():
         expected = model(model.data_preprocessor(dict(inputs=list(torch.from_numpy(images))))['inputs']).numpy()
-    assert expected.std() > 0.1 and (expected > 0).mean() > 0.9
+    assert expected.std() > 0.1 and (expected > 0).mean() > 0.75       # 3 rows leave gaps at the poles
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
     if kind == 'onnx':      # one operation for all pixels, not a loop over them
         import onnx

@@ -161,3 +161,25 @@ def test_directions_of_patches_and_panoramas_agree():
     merged = layout.merge(layout.directions(32)[None], (64, 128))[0]          # x right, y ahead, z down
     merged = torch.nn.functional.normalize(merged, dim=0)
     assert (merged.permute(1, 2, 0)[..., [0, 2, 1]] - rays).norm(dim=-1).median() < 0.05
+
+
+def test_a_backbone_of_another_library_sees_panoramas_through_patches():
+    """The config whose network is mmsegmentation's MixVisionTransformer: it learns, and predicts at the panorama's size."""
+    from mmxf.apis.init_model import build_model, open_config
+
+    model = build_model(open_config('configs/omnifusion/omnifusion_tangent_mit_mini.py'), seed=0).train()
+    assert type(model.backbone.network.encoder).__module__.startswith('mmseg')
+    inputs, targets = torch.rand(2, 3, 32, 64), samples(2)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    losses = []
+    for _ in range(8):
+        loss = model(inputs, targets, mode='loss')['loss_depth']
+        optimizer.zero_grad()
+        loss.backward()
+        assert all(p.grad is not None for p in model.backbone.network.encoder.parameters())
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.8 * losses[0], losses
+    with torch.no_grad():
+        found, _ = model.eval()(inputs, targets, mode='predict')
+    assert found.pred_depth.data.shape == (1, 32, 64)

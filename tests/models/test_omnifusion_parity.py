@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 import torch
-from omnifusion_cases import PARITY, estimator, load, official_keys, official_state, panorama, weights
+from omnifusion_cases import PARITY, estimator, load, official_keys, official_state, official_weights, panorama, weights
 
 from mmxf.models.omnifusion.convert import convert, revert
 
@@ -50,6 +50,21 @@ def test_two_passes(numbers, confidence):
     assert (outputs[0] - outputs[1]).abs().mean() > 0.01
 
 
+def test_two_passes_on_patches_of_256_pixels():
+    """As the published weights for Stanford2D3D have them; their tokens are 8 channels of 8 x 8 features."""
+    with np.load(PARITY / 'patches256.npz') as file:
+        numbers = {f'256/{key}': file[key] for key in file.files}
+    state = official_state('several_4')
+    for key in ('down1.weight', 'down1.bias'):
+        shape = (8, *state[key].shape[1:])
+        state[key] = torch.from_numpy(official_weights(key, shape))
+    model = estimator(iterations=2, confidence=False, patch_size=256)
+    model.load_state_dict(convert(state))
+    with torch.no_grad():
+        for number, output in enumerate(model.eval().backbone(panorama('p4'))):
+            compare(output, numbers, f'256/{number}')
+
+
 @pytest.mark.parametrize('name', sorted(official_keys()))
 def test_every_official_key_is_converted_and_comes_back_bit_for_bit(name):
     state = official_state(name)
@@ -63,7 +78,8 @@ def test_every_official_key_is_converted_and_comes_back_bit_for_bit(name):
 
 
 def test_parameter_counts():
-    for arguments, parameters in ((dict(rows=4), 42_477_842), (dict(rows=6), 42_492_178), (dict(iterations=2), 42_479_042)):
+    for arguments, parameters in ((dict(rows=4), 42_477_842), (dict(rows=6), 42_492_178), (dict(iterations=2), 42_479_042),
+                                  (dict(iterations=2, patch_size=256), 42_466_730)):
         with torch.device('meta'):
             model = estimator(**arguments)
         assert sum(p.numel() for p in model.parameters()) == parameters

@@ -25,8 +25,14 @@ And with a change of numbers:
   patch sizes other than 128 work.
 - The point where the loss changes from absolute to squared is relative to the largest error among known pixels in our mini
   config; the configs of the paper's rows take all pixels, as officially.
+- The configs of several passes follow the published weights, whose tokens are for patches of 256 x 256 pixels; the code's last
+  commit has them for 128 x 128.
 - mmdet's ResNet closes its residual branches at the start unless it is told otherwise; the configs tell it. ImageNet weights
   come from a file of torchvision's, given in `init_cfg`.
+
+What could not be checked: the paper's text and tables, beyond what others quote of them. Which patch counts, fields of view and
+components its ablations compare is not known here; our configs of them vary the official code's options. The official data, and
+the published weights themselves, of which size and number of parameters are known.
 """
 from .backbone import OmniFusion
 from .decoder import DepthDecoder

@@ -108,4 +108,5 @@ class OmniFusion(BaseModule):
             depth, confidence = depth.float(), confidence.float()
         weight = confidence.sigmoid()
         total, weight = self.layout.merge(torch.cat([depth * weight, weight], 2), size).chunk(2, 1)
-        return total / torch.where(weight > 1e-8, weight, weight + 1e-8)
+        # Not `where`: ONNX's optimiser takes a constant as small as this for 0.
+        return total / (weight + (weight <= 1e-8) * 1e-8)
