@@ -7,6 +7,7 @@ The way round is explicit: ``load_file(path, allow_pickle=True)``.
 from __future__ import annotations
 
 import collections
+import contextlib
 import io
 import os
 import pickle
@@ -89,6 +90,14 @@ def _numpy_scalar(dtype, value=None):
 _numpy_scalar.__name__ = 'scalar'
 
 
+def _bytes_of_text(text: str, encoding: str = 'latin1') -> bytes:
+    """How python 3 writes bytes into a protocol 2 pickle; the encoding is always this one."""
+    return text.encode('latin1')
+
+
+_bytes_of_text.__name__ = 'encode'
+
+
 def _safe_globals() -> list:
     dtypes = {type(np.dtype(name)) for name in
               ('bool', 'int8', 'int16', 'int32', 'int64', 'uint8', 'uint16', 'uint32', 'uint64', 'float16', 'float32',
@@ -96,8 +105,24 @@ def _safe_globals() -> list:
     arrays = [_alias(function, f'numpy.{core}.multiarray') for core in ('core', '_core')
               for function in (_reconstruct_array, _numpy_scalar)]
     # bytes: python 3 writes an empty one into a protocol 2 pickle as a call of bytes()
-    return [np.ndarray, np.dtype, *dtypes, *arrays, bytes, slice, HistoryBuffer, _method_of_history_buffer,
-            *random_state_globals()]
+    return [np.ndarray, np.dtype, *dtypes, *arrays, _alias(_bytes_of_text, '_codecs'), bytes, slice, HistoryBuffer,
+            _method_of_history_buffer, *random_state_globals()]
+
+
+@contextlib.contextmanager
+def _allowed(names: list):
+    """``torch.serialization.safe_globals``, which torch 2.4 has not."""
+    if hasattr(torch.serialization, 'safe_globals'):
+        with torch.serialization.safe_globals(names):
+            yield
+        return
+    before = torch.serialization.get_safe_globals()
+    torch.serialization.add_safe_globals(names)
+    try:
+        yield
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(before)
 
 
 class _PlainUnpickler(pickle.Unpickler):
@@ -114,8 +139,7 @@ class _PlainUnpickler(pickle.Unpickler):
         ('numpy._core.multiarray', 'scalar'): _numpy_scalar,
         ('numpy.core.numeric', '_frombuffer'): _array_from_buffer,
         ('numpy._core.numeric', '_frombuffer'): _array_from_buffer,
-        # How python 3 writes bytes into a protocol 2 pickle.
-        ('_codecs', 'encode'): lambda text, encoding='latin1': text.encode('latin1'),
+        ('_codecs', 'encode'): _bytes_of_text,
         ('torch', 'Size'): torch.Size,
         ('torch._utils', '_rebuild_tensor_v2'): torch._utils._rebuild_tensor_v2,
         ('torch._utils', '_rebuild_parameter'): torch._utils._rebuild_parameter,
@@ -174,7 +198,7 @@ def load_stream(file, name: str, allow_pickle: bool = False, map_location: Any =
             return pickle.load(file, encoding='latin1') if allow_pickle else _PlainUnpickler(file, name).load()
         if allow_pickle:
             return torch.load(file, map_location=map_location, weights_only=False)
-        with torch.serialization.safe_globals(_safe_globals()):
+        with _allowed(_safe_globals()):
             return _made_again(torch.load(file, map_location=map_location, weights_only=True))
     except UnsafeCheckpointError:
         raise

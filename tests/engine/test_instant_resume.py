@@ -42,8 +42,7 @@ def test_resume_at_iteration_149_000(toy, tmp_path):
 def test_checkpoints_hold_plain_data(toy, tmp_path):
     toy.train(work_dir=str(tmp_path), length=4, val=2, ema=True, hook=dict(save_best='error', rule='less'))
     for path in tmp_path.glob('*iter_*.pth'):
-        with torch.serialization.safe_globals([]):
-            content = torch.load(path, weights_only=True)
+        content = torch.load(path, weights_only=True)    # by torch alone, which knows nothing of ours
         assert content['meta']['seed'] == 0
         assert path.name.startswith('best') or content['training_state']['stream']['seed'] is not None
     history = load_file(tmp_path / 'iter_4.pth')['message_hub']['log_scalars']['train/loss']
