@@ -77,6 +77,19 @@ def test_every_official_key_is_converted_and_comes_back_bit_for_bit(name):
     assert {key: tuple(v.shape) for key, v in model.state_dict().items()} == {key: tuple(v.shape) for key, v in ours.items()}
 
 
+def test_the_command_converts_a_file_and_brings_it_back_bit_for_bit(tmp_path, capsys):
+    from mmxf.cli.convert_checkpoint import main
+
+    state = official_state('several_4')
+    official, ours, back = (str(tmp_path / name) for name in ('checkpoint_best.pth', 'ours.pth', 'back.pth'))
+    torch.save({f'module.{key}': value for key, value in state.items()}, official)       # as DataParallel leaves it
+    assert main(['omnifusion', official, ours]) == 0 and main(['omnifusion', ours, back, '--reverse']) == 0
+    assert f'{len(state)} tensors' in capsys.readouterr().out
+    found = torch.load(back)['model']
+    assert list(found) == list(state) and all(torch.equal(found[key], value) for key, value in state.items())
+    estimator(iterations=2).load_state_dict(torch.load(ours)['state_dict'], strict=True)
+
+
 def test_parameter_counts():
     for arguments, parameters in ((dict(rows=4), 42_477_842), (dict(rows=6), 42_492_178), (dict(iterations=2), 42_479_042),
                                   (dict(iterations=2, patch_size=256), 42_466_730)):
