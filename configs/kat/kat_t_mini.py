@@ -1,4 +1,4 @@
-"""KAT small enough to learn MiniWorld's objects on two CPU cores in two minutes, from random weights. Not a row of the paper."""
+"""KAT small enough to learn MiniWorld's objects on two CPU cores in four minutes, from random weights. Not a row of the paper."""
 _base_ = [
     '../_base_/datasets/miniworld_crops.py',
     '../_base_/default_runtime.py',
