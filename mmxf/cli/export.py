@@ -22,7 +22,8 @@ def parse_args(argv=None) -> argparse.Namespace:
                         help="input size; one number is a square (default: the config's image_size)")
     parser.add_argument('--dynamic', nargs='+', choices=('none', 'batch', 'size'), default=['batch'],
                         help='what may vary: the number of images, their size (default: batch)')
-    parser.add_argument('--images', nargs='+', metavar='FILE', help="to compare on (default: of the config's test set)")
+    parser.add_argument('--images', nargs='+', metavar='FILE', help='files or folders of images (of 2-D joints for models that '
+                        "lift them) to compare on (default: of the config's test set)")
     parser.add_argument('--number', type=int, default=4, help='how many inputs to compare on (default: 4)')
     parser.add_argument('--tolerance', type=float, default=None, help='largest relative difference that passes (default: 1e-3)')
     parser.add_argument('--trust-pickle', '--allow-pickle', dest='allow_pickle', action='store_true',
@@ -57,7 +58,8 @@ def main(argv=None) -> int:
     cfg, shape = open_at_size(args.config, args.shape, parse_options(args.cfg_options))
     model = init_model(cfg, args.checkpoint, allow_pickle=args.allow_pickle)
     program = program_of(model)
-    batches, source = real_batches(model, args.images, args.number)
+    program.onnx = args.format == 'onnx'
+    batches, source = real_batches(model, _files(args.images), args.number)
     if isinstance(program, ImageProgram):
         if args.shape is None and batches and 'size' not in args.dynamic:
             shape = tuple(batches[0]['inputs'].shape[-2:])
@@ -94,6 +96,23 @@ def main(argv=None) -> int:
     print('the file agrees with the model' if passed else
           f'THE FILE DIFFERS from the model by more than {tolerance:g} of the norm: do not use it')
     return 0 if passed else 1
+
+
+def _files(paths: list[str] | None) -> list[str] | None:
+    """The given files, folders replaced by what lies in them.
+
+    Raises:
+        UserError: for what is not there, or a folder without files.
+    """
+    from mmxf.config import UserError
+
+    files: list[str] = []
+    for path in map(Path, paths or []):
+        found = sorted(entry for entry in path.iterdir() if entry.is_file()) if path.is_dir() else [path]
+        if not found or not found[0].is_file():
+            raise UserError(f'--images {path}: ' + ('a folder without files' if path.is_dir() else 'no such file or folder'))
+        files += map(str, found)
+    return files or None
 
 
 def _batch(program, arguments) -> dict:

@@ -1,4 +1,5 @@
 """Learned relative position tables of axial attention (Axial-DeepLab, arXiv:2003.07853)."""
+import torch
 from torch import Tensor, nn
 
 from .conv_norm import trunc_normal_
@@ -32,6 +33,9 @@ class RelativePositionTable(nn.Module):
         if length > self.max_span:
             raise ValueError(f'a sequence of {length} positions exceeds the relative position table, which spans '
                              f'{self.max_span}: use a smaller input or a model with a larger max_span')
+        if not isinstance(length, int):     # of an export for any size: windows have fixed lengths, indices do not
+            position = torch.arange(length, device=self.weight.device)
+            return self.weight[position - position[:, None] + self.max_span - 1]
         first = self.max_span - length
         rows = self.weight[first:first + 2 * length - 1]            # offsets -(L-1) .. L-1, (2L-1, d)
         return rows.unfold(0, length, 1).flip(0).transpose(1, 2)    # window L-1-l holds the offsets of query l

@@ -5,13 +5,14 @@ A task's program is found by the class of the model or of one of its bases; a mo
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mmxf.config import UserError
+from mmxf.structures.skeleton import mirror
 
 
 class Program(nn.Module):
@@ -23,12 +24,14 @@ class Program(nn.Module):
     Attributes:
         inputs, outputs: names, in order.
         dynamic: of each input, axis -> name, those that may vary beside the batch.
+        onnx: whether the file will be ONNX; parts that ONNX has an operator for then use it.
         notes: what a user of the file must know, written beside it.
     """
 
     inputs: tuple[str, ...] = ('image',)
     outputs: tuple[str, ...] = ()
     dynamic: dict[str, dict[int, str]] = {}
+    onnx = False
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -45,6 +48,10 @@ class Program(nn.Module):
     def expected(self, batch: dict) -> tuple[Tensor, ...]:
         """What the model itself says to the same batch, on the path that it takes in inference."""
         raise NotImplementedError
+
+    def align(self, got: Sequence[Tensor], expected: Sequence[Tensor]) -> Sequence[Tensor]:
+        """A file's outputs in the order of the model's, where an output is a set."""
+        return got
 
 
 class ImageProgram(Program):
@@ -136,19 +143,21 @@ class PoseProgram(Program):
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__(model)
-        if getattr(model.backbone, 'is_diffusion', False):
-            raise UserError('a diffusion model lifts by many random draws, which no exported file can hold: export the '
-                            'config without diffusion')
         self.register_buffer('order', torch.as_tensor(model.skeleton.mirror_order()), persistent=False)
         self.notes.update(
             input=f'float32 (batch, {model.num_frames}, {len(model.skeleton)}, 2): x and y of each joint in pixels, times 2 / '
                   'width, minus (1, height / width)', joints=list(model.skeleton.joints), output='metres, camera axes')
 
+        still = [1.] * len(model.skeleton)
+        if model.zero_root and len(model.skeleton.root_joints) == 1:
+            still[model.skeleton.root_joints[0]] = 0.
+        self.register_buffer('moves', torch.tensor(still).unsqueeze(-1), persistent=False)     # (K, 1), 0 at a fixed root
+
     def forward(self, keypoints: Tensor) -> tuple[Tensor, ...]:
-        if not self.model.flip_test:
-            return (self.model.backbone(keypoints),)
-        seen = self._mirror(self.model.backbone(self._mirror(keypoints)))
-        return ((self.model.backbone(keypoints) + seen) / 2,)
+        poses = self.model.backbone(keypoints)
+        if self.model.flip_test:
+            poses = (poses + self._mirror(self.model.backbone(self._mirror(keypoints)))) / 2
+        return (poses * self.moves,)
 
     def _mirror(self, x: Tensor) -> Tensor:
         return torch.cat([-x[..., :1], x[..., 1:]], -1).index_select(-2, self.order)
@@ -162,19 +171,59 @@ class PoseProgram(Program):
         return (self.model._lift(self.arguments(batch)[0]),)
 
 
+class DiffusionProgram(PoseProgram):
+    """Hypotheses of 3-D joints by all steps of a diffusion model's sampler; the noise that they start from is an input."""
+
+    inputs = ('keypoints', 'noise')
+    outputs = ('hypotheses',)
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__(model)
+        from mmxf.models.ktpformer.diffusion import sample_times
+
+        draws, hypotheses = model.backbone.sampling_steps, model.backbone.num_hypotheses
+        self.notes.update(
+            time_steps=list(sample_times(model.backbone.num_steps, draws)[:-1]),
+            noise=f'float32 (batch, {draws}, {hypotheses}, {model.num_frames}, {len(model.skeleton)}, 3), standard normal, for '
+                  'each step of the sampler and each hypothesis', output='metres, camera axes; each hypothesis by itself')
+
+    def forward(self, keypoints: Tensor, noise: Tensor) -> tuple[Tensor, ...]:
+        mirrored = self._mirror(keypoints) if self.model.flip_test else None
+        poses = self.model.backbone.sample(keypoints, mirrored, self.model.skeleton.mirror_order(), noise)
+        return (poses * self.moves,)
+
+    def arguments(self, batch: dict) -> tuple[Tensor, ...]:
+        keypoints, = super().arguments(batch)
+        return keypoints, self.model.backbone.draw(keypoints)
+
+    def expected(self, batch: dict) -> tuple[Tensor, ...]:
+        keypoints, noise = self.arguments(batch)
+        backbone, order = self.model.backbone, self.model.skeleton.mirror_order()
+        mirrored = mirror(keypoints, order) if self.model.flip_test else None
+        # With a seed the model draws by itself, as it does in inference.
+        return (backbone.sample(keypoints, mirrored, order, noise if backbone.seed is None else None) * self.moves,)
+
+
 def _tensors(value: Any) -> tuple[Tensor, ...]:
     if isinstance(value, Tensor):
         return (value,)
     return tuple(value.values() if isinstance(value, dict) else value)
 
 
+def _detection(model: nn.Module) -> Program:
+    from .detection import DetectionProgram
+
+    return DetectionProgram(model)
+
+
 # Name of a model's class, or of one of its bases -> its program.
 PROGRAMS: dict[str, Callable[[nn.Module], Program]] = {
     'PanopticSegmentor': PanopticProgram,
     'ImageClassifier': ClassificationProgram,
-    'PoseLifter': PoseProgram,
+    'PoseLifter': lambda model: (DiffusionProgram if getattr(model.backbone, 'is_diffusion', False) else PoseProgram)(model),
     'EncoderDecoder': SemanticProgram,      # mmsegmentation's
     'DepthEstimator': DepthProgram,
+    'TwoStageDetector': _detection,         # mmdet's
 }
 
 

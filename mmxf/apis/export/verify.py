@@ -143,6 +143,7 @@ def compare(program: Program, path: Path, batches: Sequence[dict]) -> tuple[list
         with np.load(target) as found:
             got = [[torch.from_numpy(found[f'{n + 1}/{i}']) for i in range(len(program.outputs))] for n in range(len(arguments))]
             times = found['seconds'][1:]
+    got = [program.align(*pair) for pair in zip(got, expected)]
     rows = [_compare(name, [run[i] for run in got], [run[i] for run in expected]) for i, name in enumerate(program.outputs)]
     return rows, 1e3 * float(np.median(seconds)), 1e3 * float(np.median(times))
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mmxf.config import UserError
 
+from .detection_ops import translations
 from .program import Program
 
 SUFFIXES = {'torch-export': '.pt2', 'onnx': '.onnx'}
@@ -60,6 +61,9 @@ def trace(program: Program, arguments: Sequence[Tensor], dynamic: Sequence[str] 
         arguments = tuple(torch.cat([value, value])[:2] for value in arguments)
     if 'size' in dynamic and not any(program.dynamic.get(name) for name in program.inputs):
         raise UserError(f'--dynamic size: {type(program.model).__name__} has one size only')
+    if 'size' in dynamic:       # sizes of several steps, different ones, so that none is taken for a constant
+        arguments = tuple(_several_steps(value, list(program.dynamic.get(name, {})))
+                          for name, value in zip(program.inputs, arguments))
     shapes = dynamic_shapes(program, arguments, dynamic)
     program.requires_grad_(False)
     # With gradients on, layers take their plain path: what they fold and fuse for inference is for this machine alone.
@@ -74,6 +78,14 @@ def trace(program: Program, arguments: Sequence[Tensor], dynamic: Sequence[str] 
                           str(error).splitlines()[0])
             raise UserError(f'{type(program.model).__name__} cannot be exported with a dynamic {" and ".join(dynamic)}: '
                             f'{reason[:300]}\nLeave out --dynamic size (one file a size), or say --dynamic none') from error
+
+
+def _several_steps(value: Tensor, axes: Sequence[int]) -> Tensor:
+    """A tensor of a few steps along the axes; what it holds does not matter to a trace."""
+    shape = list(value.shape)
+    for number, axis in enumerate(axes):
+        shape[axis] = shape[axis] % STEP + STEP * (3 + 2 * number)
+    return value.new_zeros(shape)
 
 
 def write_torch(exported: torch.export.ExportedProgram, path: Path) -> None:
@@ -91,7 +103,8 @@ def write_onnx(exported: torch.export.ExportedProgram, program: Program, argumen
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             made = torch.onnx.export(exported, tuple(arguments), input_names=list(program.inputs),
-                                     output_names=list(program.outputs), dynamo=True, verbose=False)
+                                     output_names=list(program.outputs), dynamo=True, verbose=False,
+                                     custom_translation_table=translations())
             made.save(str(path), external_data=False)
     except torch.onnx.errors.OnnxExporterError as error:
         raise UserError(f'{type(program.model).__name__} holds what ONNX cannot say: {str(error).splitlines()[0]}. '

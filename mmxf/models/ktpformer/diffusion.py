@@ -1,5 +1,6 @@
 """Lifting by denoising (D3DP, arXiv:2303.11579): a pose transformer that turns noise into several hypotheses of a pose."""
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +31,12 @@ class PoseDenoiser(KTPFormer):
         """(B, F, K, 2) points, (B, F, K, 3) noisy poses and (B,) steps to clean poses (B, F, K, 3)."""
         condition = self.time_mlp(step_embedding(step, self.channels))
         return super().forward(torch.cat([points, noisy], -1), condition)
+
+
+@lru_cache(maxsize=64)      # numbers that an export needs before its tensors lose theirs
+def sample_times(num_steps: int, sampling_steps: int) -> tuple[int, ...]:
+    """The time steps of DDIM, from noise to -1, which stands for clean."""
+    return tuple(torch.linspace(-1, num_steps - 1, sampling_steps + 1).int().tolist()[::-1])
 
 
 def step_embedding(step: Tensor, channels: int) -> Tensor:
@@ -89,32 +96,36 @@ class PoseDiffusion(nn.Module):
     def _clamp(self, poses: Tensor) -> Tensor:
         return poses.clamp(-1.1 * self.scale, 1.1 * self.scale)
 
-    def sample(self, points: Tensor, mirrored: Tensor | None = None, order: list[int] | None = None) -> Tensor:
+    def draw(self, points: Tensor) -> Tensor:
+        """The noise of a whole `sample` of (B, F, K, 2) points: (B, steps, H, F, K, 3)."""
+        generator = None if self.seed is None else torch.Generator(points.device).manual_seed(self.seed)
+        shape = (len(points), self.num_hypotheses, *points.shape[1:-1], 3)
+        return torch.stack([torch.randn(shape, generator=generator, device=points.device, dtype=points.dtype)
+                            for _ in range(self.sampling_steps)], 1)
+
+    def sample(self, points: Tensor, mirrored: Tensor | None = None, order: list[int] | None = None,
+               noise: Tensor | None = None) -> Tensor:
         """DDIM (arXiv:2010.02502) from noise to hypotheses.
 
         Args:
             points: (B, F, K, 2).
             mirrored: the same windows mirrored, to average both views in every step; None: one view.
             order: the skeleton's `mirror_order`, with `mirrored`.
+            noise: of `draw`, in place of a draw of its own.
 
         Returns:
             (B, H, F, K, 3).
         """
         from mmxf.structures.skeleton import mirror
 
-        batch, hypotheses = len(points), self.num_hypotheses
-        shape = (batch * hypotheses, *points.shape[1:-1], 3)
-        generator = None if self.seed is None else torch.Generator(points.device).manual_seed(self.seed)
-
-        def noise() -> Tensor:
-            return torch.randn(shape, generator=generator, device=points.device, dtype=points.dtype)
-
+        batch, hypotheses = points.shape[0], self.num_hypotheses
+        draws = iter((self.draw(points) if noise is None else noise).unbind(1))
         points = points.repeat_interleave(hypotheses, 0)
         mirrored = None if mirrored is None else mirrored.repeat_interleave(hypotheses, 0)
-        times = torch.linspace(-1, self.num_steps - 1, self.sampling_steps + 1).int().tolist()[::-1]
-        poses = noise()
+        times = sample_times(self.num_steps, self.sampling_steps)
+        poses = next(draws).flatten(0, 1)
         for now, following in zip(times[:-1], times[1:]):
-            step = points.new_full((len(points),), now, dtype=torch.long)
+            step = points.new_full((points.shape[0],), now, dtype=torch.long)
             seen = self._clamp(poses) / self.scale
             clean = self.denoiser(points, seen, step)
             if mirrored is not None:
@@ -126,8 +137,9 @@ class PoseDiffusion(nn.Module):
             kept, kept_next = self.kept[now].double(), self.kept[following].double()
             direction = (poses * (1 / kept).sqrt() - clean) / (1 / kept - 1).sqrt()
             sigma = self.eta * ((1 - kept / kept_next) * (1 - kept_next) / (1 - kept)).sqrt()
-            poses = (clean * kept_next.sqrt() + (1 - kept_next - sigma ** 2).sqrt() * direction + sigma * noise()).to(points)
-        return poses.view(batch, hypotheses, *shape[1:])
+            poses = (clean * kept_next.sqrt() + (1 - kept_next - sigma ** 2).sqrt() * direction +
+                     sigma * next(draws).flatten(0, 1)).to(points)
+        return poses.unflatten(0, (batch, hypotheses))
 
 
 def aggregate_by_reprojection(hypotheses: Tensor, root: Tensor, points: Tensor, intrinsics: Tensor) -> Tensor:
