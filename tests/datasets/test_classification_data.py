@@ -1,4 +1,6 @@
 """Folders of classes, crops of objects, and the transforms of classifiers."""
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -47,6 +49,19 @@ def test_bad_folders_are_named(folders):
     (folders / 'empty').mkdir()
     with pytest.raises(ValueError, match='has no folders'):
         ImageFolder(data_root=str(folders), data_prefix=dict(img='empty'))
+
+
+def test_a_class_that_cannot_be_read_is_named(folders, monkeypatch):
+    scandir = os.scandir
+
+    def refused(path):
+        if str(path).endswith('n02'):
+            raise PermissionError(13, 'Permission denied', str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, 'scandir', refused)
+    with pytest.raises(ValueError, match="the class 'n02' cannot be read: .*Permission denied"):
+        ImageFolder(data_root=str(folders), data_prefix=dict(img='train'))
 
 
 def test_packed_sample(folders):
