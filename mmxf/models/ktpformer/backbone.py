@@ -32,8 +32,7 @@ class KTPFormer(nn.Module):
         position_std: of the position embeddings at the start. The official 0 makes all joints alike until training has told them
             apart, which takes a while.
         in_channels: of a joint: 2, or more where a denoiser sees a noisy pose as well.
-        chunk_mlp: keeps no hidden activations of the MLPs for the backward pass, on the CPU: a sixth less memory, a tenth more
-            time.
+        chunk_mlp: keeps no hidden activations of the MLPs for the backward pass, on the CPU: less memory, more time.
         recompute_blocks: makes the blocks' inner tensors again in the backward pass: less memory, a third more time.
     """
 
