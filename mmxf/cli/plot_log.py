@@ -41,6 +41,7 @@ def run_name(path: str) -> str:
 # The first of each line that a run has is a panel. A metric comes before others of its kind.
 USUAL = (
     ('loss',),
+    ('val/loss',),
     ('lr', 'base_lr'),
     ('panoptic/PQ', 'coco/segm_mAP', 'coco/bbox_mAP', 'semantic/mIoU', 'mIoU', 'accuracy/top1', 'MPJPE'),
     ('memory',),
@@ -49,7 +50,7 @@ USUAL = (
 
 
 def usual_keys(names: set[str]) -> list[str]:
-    """What is drawn without a wish: loss, learning rate, a metric, memory, data time, as far as a run has them."""
+    """What is drawn without a wish: losses, learning rate, a metric, memory, data time, as far as a run has them."""
     found = []
     for choices in USUAL:
         key = next((key for key in choices if key in names), None)

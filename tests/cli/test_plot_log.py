@@ -68,4 +68,5 @@ def test_what_is_drawn_without_a_wish():
     from mmxf.cli.plot_log import usual_keys
 
     assert usual_keys({'loss', 'base_lr', 'pose/mpjpe', 'pose/pck', 'val/loss_x'}) == ['loss', 'base_lr', 'pose/mpjpe']
+    assert usual_keys({'loss', 'val/loss', 'val/loss_x', 'PQ'}) == ['loss', 'val/loss']
     assert usual_keys({'x'}) == ['x']

@@ -1,4 +1,6 @@
 """The loss on the validation set from the pass that gives the metrics, and metrics on a slice of the training set."""
+import json
+
 import pytest
 import torch
 
@@ -37,7 +39,7 @@ def test_loss_and_metrics_from_one_pass(toy, tmp_path, monkeypatch):
     runner = toy.train(work_dir=str(tmp_path / 'loss'), val_cfg=LOOP, **kwargs)
     assert sum(loaded) == passes == 2 * 8, 'every sample is loaded once a validation'
     without, last = found[1], found[3]
-    assert last['error'] == without['error'] and set(last) == {'error', 'loss', 'loss_square', 'loss_abs'}
+    assert last['error'] == without['error'] and set(last) == {'error', 'val/loss', 'val/loss_square', 'val/loss_abs'}
     # By hand, with the weights at the end of training.
     model = runner.model.eval()
     square, absolute = [], []
@@ -46,10 +48,13 @@ def test_loss_and_metrics_from_one_pass(toy, tmp_path, monkeypatch):
         target = torch.tensor([sample.target for sample in batch['data_samples']])
         square += ((y - target) ** 2).tolist()
         absolute += (0.1 * (y - target).abs()).tolist()
-    assert last['loss_square'] == pytest.approx(sum(square) / 8, rel=1e-5)
-    assert last['loss'] == pytest.approx(sum(square) / 8 + sum(absolute) / 8, rel=1e-5)
+    assert last['val/loss_square'] == pytest.approx(sum(square) / 8, rel=1e-5)
+    assert last['val/loss'] == pytest.approx(sum(square) / 8 + sum(absolute) / 8, rel=1e-5)
     scalars = runner.message_hub.log_scalars
-    assert scalars['val/loss'].current() == pytest.approx(last['loss']), 'it is logged'
+    assert scalars['val/val/loss'].current() == pytest.approx(last['val/loss']), 'it is logged'
+    lines = [json.loads(line) for path in (tmp_path / 'loss').rglob('scalars.json') for line in path.read_text().splitlines()]
+    assert [line['val/loss'] for line in lines if 'error' in line][-1] == pytest.approx(last['val/loss'], rel=1e-5)
+    assert not any('loss' in line for line in lines if 'error' in line), "the training loss's curve has no points of validations"
     assert all(torch.equal(a, b) for a, b in zip(plain.model.state_dict().values(), model.state_dict().values()))
 
 
@@ -61,7 +66,7 @@ def test_random_draws_of_the_loss(toy, tmp_path, monkeypatch):
     b = toy.train(work_dir=str(tmp_path / 'b'), length=4, val=2, val_cfg=LOOP, interval=9)
     assert all(torch.equal(x, y) for x, y in zip(a.model.state_dict().values(), b.model.state_dict().values()))
     b.val_loop.run(), b.val_loop.run()
-    assert found[-1]['loss'] == found[-2]['loss']
+    assert found[-1]['val/loss'] == found[-2]['val/loss']
 
 
 def test_loss_over_two_processes(start_two, toy, tmp_path, monkeypatch):
@@ -73,10 +78,9 @@ def test_loss_over_two_processes(start_two, toy, tmp_path, monkeypatch):
         assert run.finish() == 0, run.output
     from mmxf.engine import load_file
     one, two = (load_file(tmp_path / name / 'iter_2.pth')['message_hub'] for name in ('one', 'two'))
-    assert found and 'val/loss' not in one['log_scalars'], 'validation follows the checkpoint'
-    import json
+    assert found and 'val/val/loss' not in one['log_scalars'], 'validation follows the checkpoint'
     said = [json.loads(line) for path in (tmp_path / 'two').rglob('scalars.json') for line in path.read_text().splitlines()]
-    assert any(line.get('loss') == pytest.approx(found[0]['loss'], rel=1e-4) and 'error' in line for line in said), said
+    assert any(line.get('val/loss') == pytest.approx(found[0]['val/loss'], rel=1e-4) and 'error' in line for line in said), said
 
 
 def test_slice_of_the_training_set(toy, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import copy
 import random
+import re
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,8 @@ class ThoroughValLoop(ValLoop):
     """mmengine's ValLoop with the loss of every batch that is scored, and the metrics on a slice of the training set.
 
     The loss is the training's, computed on the batch that is loaded for the metrics, in evaluation mode; its random draws are
-    the same in every validation, and change neither the metrics' nor training's. The losses are among the metrics as ``loss`` and
-    so on (``val/loss`` in the logs), those of the slice as ``train_slice/...``.
+    the same in every validation, and change neither the metrics' nor training's. The losses are among the metrics as ``val/loss``
+    and so on, for training's have the bare names in logs and curves; the metrics of the slice as ``train_slice/...``.
 
     Args:
         runner, dataloader, evaluator, fp16: mmengine's.
@@ -45,6 +46,9 @@ class ThoroughValLoop(ValLoop):
             dataloader = with_targets(dataloader, runner.cfg.get('train_dataloader'), load)
         super().__init__(runner, dataloader, evaluator, fp16)
         self._sums: dict[str, list[float]] = {}
+        if loss:    # the logs average whatever is called a loss over many steps; here it is over many validations
+            log = runner.log_processor
+            log.mean_pattern = re.compile(f'^(?!val/).*?(?:{log.mean_pattern.pattern})')
         self.slice_loop = None
         if train_samples:
             dataset = train_slice_dataset(runner.cfg, cfg)
@@ -99,7 +103,7 @@ class ThoroughValLoop(ValLoop):
             entry[1] += size
 
     def mean_losses(self) -> dict[str, float]:
-        """Mean over the samples of all ranks."""
+        """``val/...`` -> mean over the samples of all ranks."""
         if not self.compute_loss:
             return {}
         sums: dict[str, list[float]] = {}
@@ -107,7 +111,7 @@ class ThoroughValLoop(ValLoop):
             for name, (value, size) in part.items():
                 entry = sums.setdefault(name, [0., 0.])
                 entry[0], entry[1] = entry[0] + value, entry[1] + size
-        return {name: value / size for name, (value, size) in sums.items()}
+        return {f'val/{name}': value / size for name, (value, size) in sums.items()}
 
     def _score_slice(self) -> dict[str, float]:
         if self.slice_loop is None:
