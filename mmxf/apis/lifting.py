@@ -75,8 +75,8 @@ def _checked(points: np.ndarray, path: Path, number: int, joints: Sequence[str],
     bad = ~np.isfinite(points).all(-1)
     if bad.any():
         frame, joint = np.argwhere(bad)[0]
-        raise UserError(f'{who}: {int(bad.sum())} joints are NaN or infinite, the first in frame {frame}, {joints[joint]}; fill '
-                        'them in, for example from the frames around')
+        raise UserError(f'{who}: {int(bad.sum())} joints are NaN, infinite or not annotated, the first in frame {frame}, '
+                        f'{joints[joint]}; fill them in, for example from the frames around')
     return points
 
 
@@ -117,7 +117,9 @@ def _read_json(path: Path):
         if annotation['image_id'] in frames:
             raise UserError(f'{path}: image {annotation["image_id"]!r} has several people without track_id of their own: give '
                             'every annotation a track_id')
-        frames[annotation['image_id']] = np.array([np.nan if v is None else v for v in values], float).reshape(-1, 3)[:, :2]
+        points = np.array([np.nan if v is None else v for v in values], float).reshape(-1, 3)
+        points[(points == 0).all(-1)] = np.nan          # COCO's way to say that a joint is not annotated
+        frames[annotation['image_id']] = points[:, :2]
     order = [sorted(frames, key=lambda i: (isinstance(i, str), i)) for _, frames in sorted(tracks.items(), key=str)]
     people = []
     for names, (track, frames) in zip(order, sorted(tracks.items(), key=str)):

@@ -14,7 +14,8 @@ REST = 'rest'
 def kind_of(operator: str) -> str:
     """The kind of an operator, as ``aten::mm``, by its name."""
     for kind, names in KINDS.items():
-        if any(name in operator if name[0] != ':' else operator.endswith(name) for name in names):
+        # What ends with an underscore works in place.
+        if any(name in operator if name[0] != ':' else operator.removesuffix('_').endswith(name) for name in names):
             return kind
     return REST
 

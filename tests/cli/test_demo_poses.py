@@ -69,6 +69,17 @@ def test_bad_files_are_named(checkpoint, tmp_path, capsys, name, content, messag
     assert not (tmp_path / 'out').exists()
 
 
+def test_a_joint_that_is_not_annotated_is_named(checkpoint, tmp_path, capsys):
+    points = np.concatenate([people(frames=5, count=1)[0], np.full((5, 17, 1), 2)], -1)
+    points[3, 13] = 0           # COCO's left knee
+    path = tmp_path / 'knee.json'
+    path.write_text(json.dumps([dict(image_id=t, keypoints=p.reshape(-1).tolist()) for t, p in enumerate(points)]))
+    assert run(path, checkpoint, tmp_path, '--image-size', '640', '480') != 0
+    shown = capsys.readouterr()
+    message = 'knee.json, person 0: 1 joints are NaN, infinite or not annotated, the first in frame 3, left_knee'
+    assert message in shown.out + shown.err
+
+
 def test_several_people_need_tracks(checkpoint, tmp_path, capsys):
     path = tmp_path / 'crowd.json'
     path.write_text(json.dumps([dict(image_id=0, keypoints=[1.0] * 51)] * 2))

@@ -49,7 +49,8 @@ def test_flops_are_those_counted_by_hand(tmp_path, capsys, device):
 
 
 def test_operators_are_told_apart():
-    kinds = {'aten::mm': 'matrix products', 'mkldnn::_linear_pointwise': 'matrix products', 'aten::bmm': 'matrix products',
+    kinds = {'aten::mm': 'matrix products', 'aten::addmm_': 'matrix products',
+             'mkldnn::_linear_pointwise': 'matrix products', 'aten::bmm': 'matrix products',
              'aten::mkldnn_convolution': 'convolutions', 'aten::native_layer_norm': 'rest', 'aten::sum': 'rest',
              'aten::_scaled_dot_product_flash_attention_for_cpu_backward': 'attention'}
     assert {name: kind_of(name) for name in kinds} == kinds

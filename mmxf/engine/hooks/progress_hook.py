@@ -72,6 +72,7 @@ class ProgressHook(Hook):
         done, total = runner.iter + 1, runner.max_iters
         if self._due(done, total):
             loss = (outputs or {}).get('loss')
+            loss = loss.detach() if hasattr(loss, 'detach') else loss
             self._show('train', done, total, (total - done) * (self._pace or 0.0), [
                 f'loss {float(loss):.4g}' if loss is not None and getattr(loss, 'numel', lambda: 1)() == 1 else '',
                 _rate(runner), self._speed(), _memory()])
