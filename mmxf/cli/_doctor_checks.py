@@ -1,6 +1,7 @@
 """What ``mmxf doctor`` looks at. Each check returns findings; the heavy ones run in processes of their own."""
 from __future__ import annotations
 
+import csv
 import importlib.machinery
 import importlib.metadata
 import json
@@ -81,10 +82,12 @@ def packages() -> Iterator[Finding]:
 def lost_files(distribution: str) -> list[str]:
     """Python files that a distribution's record lists and that are not there."""
     try:
-        files = importlib.metadata.files(distribution) or []
+        found = importlib.metadata.distribution(distribution)
     except importlib.metadata.PackageNotFoundError:
         return []
-    return [str(file) for file in files if file.suffix == '.py' and not Path(file.locate()).is_file()]
+    # Not `found.files`, which from Python 3.12 on leaves out what is not there.
+    rows = csv.reader((found.read_text('RECORD') or '').splitlines())
+    return [row[0] for row in rows if row and row[0].endswith('.py') and not Path(found.locate_file(row[0])).is_file()]
 
 
 def version_in_files(package: str) -> str | None:
