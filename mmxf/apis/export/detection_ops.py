@@ -3,8 +3,7 @@
 Each comes twice: as an operator of its own, which becomes ONNX's NonMaxSuppression and RoiAlign, and in plain tensors for torch's
 exported programs, which must not ask for operators that a bare torch lacks.
 """
-from __future__ import annotations
-
+# No `from __future__ import annotations`: torch 2.4 reads the operators' types from the annotations themselves.
 import math
 
 import torch
