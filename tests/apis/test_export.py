@@ -23,7 +23,7 @@ SMALL = {
     'ktpformer/ktpformer_f27_mini.py': {'model.backbone.depth': 1, 'model.windows_per_batch': 4},
     'ktpformer/ktpformer_diffusion_f243_h36m_cpn.py': {
         'num_frames': 9, 'model.backbone.denoiser.num_frames': 9, 'model.backbone.denoiser.depth': 1,
-        'model.backbone.denoiser.channels': 32, 'model.backbone.sampling_steps': 3, 'model.backbone.num_hypotheses': 2}}
+        'model.backbone.denoiser.channels': 32, 'model.backbone.sampling_steps': 2, 'model.backbone.num_hypotheses': 2}}
 SHARP = ('rpn_cls.weight', 'rpn_reg.weight', 'fc_cls.weight', 'fc_reg.weight', 'conv_logits.weight')
 ONNX = [name for name in ('onnx', 'onnxscript', 'onnxruntime') if importlib.util.find_spec(name) is None]
 needs_onnx = pytest.mark.skipif(bool(ONNX), reason=f'pip install {" ".join(ONNX)}: ONNX files are written and run with them')
