@@ -120,8 +120,7 @@ def collect_claims(mask_logits: Tensor, threshold: float, padded: Sequence[int],
         shared.append(((y + rows.start) * size[1] + x, query, probs[y, query, x] / norm[y, 0, x]))
     number, index, value = number.flatten(), index.flatten(), value.flatten()
     pixel, query, share = (torch.cat(parts) for parts in zip(*shared))
-    single = number == 1
-    alone = index.long().masked_fill_(~single, Q)                                               # Q: nobody, or several
+    alone = index.long().masked_fill_(number != 1, Q)                                            # Q: nobody, or several
     count = torch.bincount(alone, minlength=Q + 1)[:Q] + torch.bincount(query, minlength=Q)
     total = _sums(alone, value, Q) + _sums(query, share, Q)
     winner = alone.masked_fill_(alone == Q, -1)
