@@ -12,3 +12,20 @@ def real_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip('set MMXF_REAL_DATA to the folder of real samples to run this test')
     return Path(folder)
+
+
+@pytest.fixture(scope='session', autouse=True)
+def _memory_goes_back():
+    """Commands called in this process do not keep freed memory: a process of many tests would grow to the largest's size."""
+    from mmxf.engine import allocator
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(allocator, 'keep_freed_memory', lambda: False)
+        yield
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Files with slow tests first where several processes share the files: none is left alone with one of them at the end."""
+    if hasattr(config, 'workerinput'):
+        slow = {item.path for item in items if item.get_closest_marker('slow')}
+        items.sort(key=lambda item: item.path not in slow)

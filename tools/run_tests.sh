@@ -24,5 +24,5 @@ PYTHON
 
 style=0
 python -m ruff check . || style=$?
-python -m pytest -n "$workers" --dist loadfile "$@" || { status=$?; exit "$status"; }
+python -m pytest -n "$workers" --dist loadfile --no-loadscope-reorder "$@" || { status=$?; exit "$status"; }
 exit "$style"
