@@ -236,6 +236,8 @@ def draw(model, image, sample, args):
 
 def run_keypoints(model, path: Path, out_dir: Path, args) -> int:
     """Lifts 2-D joints; writes them as 3-D joints and an animation."""
+    import warnings
+
     import numpy as np
 
     from mmxf.apis.lifting import lift, read_keypoints
@@ -246,14 +248,20 @@ def run_keypoints(model, path: Path, out_dir: Path, args) -> int:
         raise UserError(f'{path} holds 2-D joints, but the model of {args.config} takes images')
     if path.suffix.lower() not in KEYPOINTS:
         raise UserError(f'{path}: the model of {args.config} lifts 2-D joints; give a .npz or a COCO-style .json of them')
-    sequence = read_keypoints(path, model.skeleton.joints, tuple(args.image_size) if args.image_size else None)
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter('always', UserWarning)
+        sequence = read_keypoints(path, model.skeleton.joints, tuple(args.image_size) if args.image_size else None)
+    for note in notes:
+        print(f'warning: {note.message}', file=sys.stderr)
     poses = lift(model, sequence)
     out_dir.mkdir(parents=True, exist_ok=True)
     result = out_dir / f'{path.stem}_3d.npz'
-    np.savez_compressed(result, **{f'person_{i}': pose for i, pose in enumerate(poses)}, fps=sequence.fps,
+    np.savez_compressed(result, **{f'person_{i}': pose for i, pose in enumerate(poses)},
+                        **{f'frames_{i}': frames for i, frames in enumerate(sequence.frames)}, fps=sequence.fps,
                         joints=np.array(model.skeleton.joints))
     step = max(1, round(sequence.fps / 25))
-    frames = pose_frames(sequence.people, poses, model.skeleton, sequence.width, sequence.height, step=step)
+    frames = pose_frames(sequence.people, poses, model.skeleton, sequence.width, sequence.height, step=step,
+                         times=sequence.frames)
     film = out_dir / f'{path.stem}_3d.{"mp4" if args.mp4 else "gif"}'
     count = write_animation(film, frames, sequence.fps / step)
     print(f'{len(poses)} people, {sum(map(len, poses))} poses in metres: {result}')

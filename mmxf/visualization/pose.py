@@ -20,8 +20,9 @@ def bone_colors(skeleton: Skeleton, person: int = 0) -> list[tuple[int, int, int
 
 
 def pose_frames(points: Sequence[np.ndarray], poses: Sequence[np.ndarray], skeleton: Skeleton, width: int, height: int,
-                side: int = 360, turn: float = 120.0, step: int = 1) -> Iterator[np.ndarray]:
-    """Pictures (side, 2 side, 3) uint8 RGB, one every `step` frames of the longest person.
+                side: int = 360, turn: float = 120.0, step: int = 1,
+                times: Sequence[np.ndarray] | None = None) -> Iterator[np.ndarray]:
+    """Pictures (side, 2 side, 3) uint8 RGB, one every `step` frames that show somebody.
 
     Args:
         points: of each person (T, K, 2) pixels.
@@ -31,11 +32,14 @@ def pose_frames(points: Sequence[np.ndarray], poses: Sequence[np.ndarray], skele
         side: of each half, pixels.
         turn: degrees that the view turns to each side, and back, over the clip.
         step: every how many frames are drawn.
+        times: of each person (T,) frames in which it is seen; None: 0 to T - 1.
     """
-    length = max(map(len, poses))
+    entries = [{int(time): entry for entry, time in enumerate(seen)} for seen in times or [range(len(p)) for p in poses]]
+    shown = sorted(set().union(*entries))
+    length = len(shown)
     reach = 1.15 * max(float(np.abs(p).max()) for p in poses)
     apart = reach * 1.1
-    for frame in range(0, length, step):
+    for frame, time in list(enumerate(shown))[::step]:
         picture = np.full((side, 2 * side, 3), 255, np.uint8)
         scale = side / max(width, height)
         border = (np.array([side, side]) - scale * np.array([width, height])) / 2
@@ -44,12 +48,13 @@ def pose_frames(points: Sequence[np.ndarray], poses: Sequence[np.ndarray], skele
         angle = np.deg2rad(turn) * np.sin(2 * np.pi * frame / max(length, 60))
         shift = apart * (np.arange(len(poses)) - (len(poses) - 1) / 2)
         total = reach + apart * (len(poses) - 1) / 2
-        for person, (flat, solid) in enumerate(zip(points, poses)):
-            if frame >= len(solid):
+        for person, (flat, solid, seen) in enumerate(zip(points, poses, entries)):
+            entry = seen.get(time)
+            if entry is None:
                 continue
             colors = bone_colors(skeleton, person)
-            _draw(picture[:, :side], border + scale * flat[frame], None, skeleton, colors)
-            x, y, z = solid[frame].T
+            _draw(picture[:, :side], border + scale * flat[entry], None, skeleton, colors)
+            x, y, z = solid[entry].T
             turned, depth = np.cos(angle) * x + np.sin(angle) * z, np.cos(angle) * z - np.sin(angle) * x
             place = np.stack([turned + shift[person], y + 0.2 * depth], -1) * (0.5 * side / total) + side / 2
             _draw(picture[:, side:], place, depth, skeleton, colors)

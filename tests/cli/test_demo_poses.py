@@ -52,6 +52,19 @@ def test_coco_json_with_tracks_becomes_an_mp4(checkpoint, tmp_path):
     assert np.load(tmp_path / 'out/tracks_3d.npz')['person_1'].shape == (12, 17, 3)
 
 
+def test_missing_frames_are_told(checkpoint, tmp_path, capsys):
+    flat = people(frames=12, count=1)[0]
+    annotations = [dict(image_id=f'{t}.jpg', track_id='runner', keypoints=np.c_[flat[t], np.full(17, 2)].reshape(-1).tolist())
+                   for t in range(12) if t not in (4, 5)]
+    path = tmp_path / 'run.json'
+    path.write_text(json.dumps(annotations))
+    assert run(path, checkpoint, tmp_path, '--image-size', '640', '480') == 0
+    shown = capsys.readouterr()
+    assert "run.json, person 0 (track runner): frames are missing, 2 between images '3.jpg' and '6.jpg'" in shown.err
+    found = np.load(tmp_path / 'out/run_3d.npz')
+    assert found['frames_0'].tolist() == [0, 1, 2, 3, 6, 7, 8, 9, 10, 11] and found['person_0'].shape == (10, 17, 3)
+
+
 @pytest.mark.parametrize('name, content, message', [
     ('joints', dict(keypoints=people(joints=15), width=9, height=9), r'joints\.npz, person 0: 15 joints, but the model lifts 17'),
     ('one', dict(keypoints=people(frames=1), width=9, height=9), r'one\.npz, person 0: one frame only.*at least two'),

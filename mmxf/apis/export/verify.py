@@ -85,7 +85,8 @@ def _poses(model, path) -> dict:
     from mmxf.structures.cameras import normalise_screen
 
     sequence = read_keypoints(path, model.skeleton.joints)
-    points = [torch.from_numpy(normalise_screen(p, sequence.width, sequence.height).astype(np.float32)) for p in sequence.people]
+    points = [torch.from_numpy(normalise_screen(sequence.people[person][part], sequence.width, sequence.height)
+                               .astype(np.float32)) for person, part in sequence.stretches()]
     return dict(inputs=points, data_samples=None)
 
 
