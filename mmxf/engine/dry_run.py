@@ -115,7 +115,7 @@ def _train_one_step(runner: Any, found: DryRun) -> None:
     runner.model.train_step(batch, optim_wrapper=runner.optim_wrapper)
     _synchronise()
     found.step = time.perf_counter() - start
-    found.losses = {name: float(value) for name, value in outputs.items()
+    found.losses = {name: float(value.detach() if isinstance(value, torch.Tensor) else value) for name, value in outputs.items()
                     if not isinstance(value, torch.Tensor) or value.numel() == 1}
     rates = [group['lr'] for wrapper in wrappers for group in wrapper.optimizer.param_groups]
     initial = [group.get('initial_lr', group['lr']) for wrapper in wrappers for group in wrapper.optimizer.param_groups]

@@ -1,5 +1,6 @@
 """``train --dry-run``: everything once, and nothing left behind."""
 import os
+import warnings
 
 import pytest
 import torch
@@ -30,7 +31,14 @@ def built(toy, folder, **kwargs):
 def test_numbers(toy, tmp_path):
     """The toy has 6 x 8 + 8, 8 + 8 and 8 + 1 parameters, all of which AdamW gives two moments and a step count."""
     runner = built(toy, tmp_path, val=5, accumulate=2, batch=4)
-    found = dry_run(runner)
+    always = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings('error', 'Converting a tensor with requires_grad')
+            found = dry_run(runner)
+    finally:
+        torch.set_warn_always(always)
     parameters = 4 * (6 * 8 + 8 + 16 + 9)
     assert found.memory['parameters'] == found.memory['gradients'] == parameters
     assert found.memory['optimiser'] == 2 * parameters + 4 * 6
