@@ -84,11 +84,16 @@ class TangentPatches:
         return torch.deg2rad(torch.tensor(points, dtype=torch.float64))
 
     def project(self, panorama: Tensor, patch_size: int | tuple[int, int]) -> Tensor:
-        """Cuts patches out of panoramas: (B, C, H, W) to (B, N, C, h, w); bilinear, not across the seam."""
+        """Cuts patches out of panoramas: (B, C, H, W) to (B, N, C, h, w); bilinear, not across the seam.
+
+        Half precision, whose coordinates would be off by pixels, is sampled in float32 and returned in its own type.
+        """
         h, w = _pair(patch_size)
-        grid = sampling_grid(self, (h, w), panorama.device, _table_dtype(panorama)).to(panorama.dtype)     # (N, h, w, 2)
-        patches = F.grid_sample(panorama, grid.reshape(1, -1, w, 2).expand(panorama.shape[0], -1, -1, -1), mode='bilinear',
-                                padding_mode='border', align_corners=True)
+        dtype = _table_dtype(panorama)
+        grid = sampling_grid(self, (h, w), panorama.device, dtype)                                # (N, h, w, 2)
+        with torch.autocast(panorama.device.type, enabled=False):
+            patches = F.grid_sample(panorama.to(dtype), grid.reshape(1, -1, w, 2).expand(panorama.shape[0], -1, -1, -1),
+                                    mode='bilinear', padding_mode='border', align_corners=True).to(panorama.dtype)
         return patches.unflatten(2, (self.num_patches, h)).transpose(1, 2)
 
     def merge(self, patches: Tensor, size: tuple[int, int]) -> Tensor:

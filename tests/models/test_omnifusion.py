@@ -64,28 +64,6 @@ def test_patches_of_several_panoramas_are_kept_apart():
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
 
 
-def test_bfloat16():
-    model = estimator(geometry='points', iterations=2).eval()
-    inputs = torch.rand(1, 3, 32, 64)
-    with torch.no_grad():
-        exact = model(inputs)
-        with torch.autocast('cpu', dtype=torch.bfloat16):
-            rough = model(inputs)
-    assert rough.dtype == torch.float32
-    assert (rough - exact).abs().mean() < 0.05 * exact.abs().mean() + 0.01
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
-def test_bfloat16_on_a_gpu():
-    model = estimator(geometry='points', iterations=2).eval().cuda()
-    inputs = torch.rand(1, 3, 32, 64, device='cuda')
-    with torch.no_grad():
-        exact = model(inputs)
-        with torch.autocast('cuda', dtype=torch.bfloat16):
-            rough = model(inputs)
-    assert (rough - exact).abs().mean() < 0.05 * exact.abs().mean() + 0.01
-
-
 @MODELS.register_module()
 class BallRoom(nn.Module):
     """The depth along the optical axis that a camera in the middle of a ball of 2 m sees, whatever the picture."""

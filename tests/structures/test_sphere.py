@@ -157,6 +157,14 @@ def test_half_precision_is_merged_in_float32():
     torch.testing.assert_close(merged, layout.merge(patches.bfloat16().float(), (32, 64)))
 
 
+def test_half_precision_is_cut_at_the_right_places():
+    layout, panorama = TangentPatches(4), noise('half', 1, 2, 64, 128)
+    for dtype in (torch.bfloat16, torch.float16):
+        patches = layout.project(panorama.to(dtype), 16)
+        assert patches.dtype == dtype
+        torch.testing.assert_close(patches, layout.project(panorama.to(dtype).float(), 16).to(dtype))
+
+
 def test_panorama_directions_look_where_they_should():
     ahead, right, down = (panorama_directions((180, 360))[i, j] for i, j in ((89, 179), (89, 269), (179, 0)))
     for found, expected in ((ahead, (0, 0, 1)), (right, (1, 0, 0)), (down, (0, 1, 0))):

@@ -50,14 +50,20 @@ class DepthDecoder(BaseModule):
         self.confidence = nn.Conv2d(channels[-1][0], 1, 3, padding=1)
 
     def forward(self, levels: Sequence[Tensor], size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """Levels from fine to coarse, the image's size -> depth, not negative, and logits of confidence, (B, 1, H, W) each."""
+        """Levels from fine to coarse, the image's size -> depth, not negative, and logits of confidence.
+
+        Both are (B, 1, H, W), float32 in mixed precision, too.
+        """
         x = levels[-1]
         for before, after, skip in zip(self.before, self.after, levels[-2::-1]):
             x = before(_enlarge(x, skip.shape[2:]))
             x = after(torch.cat([x, skip], 1))
         x = self.before[-1](_enlarge(x, size))
         weight, bias = (torch.cat([getattr(head, name) for head in (self.depth, self.confidence)]) for name in ('weight', 'bias'))
-        depth, confidence = F.conv2d(x, weight, bias, padding=1).chunk(2, 1)
+        # In bfloat16 depth would come in steps of 0.4 percent, centimetres across a room.
+        with torch.autocast(x.device.type, enabled=False):
+            x = x if x.dtype == torch.float64 else x.float()
+            depth, confidence = F.conv2d(x, weight.to(x.dtype), bias.to(x.dtype), padding=1).chunk(2, 1)
         return F.relu(depth), confidence
 
 
