@@ -273,6 +273,18 @@ def compiled_ops() -> Iterator[Finding]:
                   "mmxf's stand-in for mmcv's compiled extension (docs/install.md says when compiling pays)")
 
 
+def cpu_kernels() -> Iterator[Finding]:
+    """numba, which mmdetection brings along and one operator is several times faster with."""
+    done = _child('import torch, numba\nfrom mmxf.ops import rational_numba\n'
+                  'rational_numba.functions(5, 4, torch.float32)\nprint(numba.__version__)', timeout=180)
+    if done.returncode:
+        line = (done.stderr.strip().splitlines() or [f'exit status {done.returncode}'])[-1]
+        yield Finding('ops', 'warning', "KAT's rational function runs in plain torch on the CPU, several times slower: numba "
+                      f'cannot be used ({line[:200]})', 'pip install -U numba')
+    else:
+        yield Finding('ops', 'ok', f"numba {done.stdout.strip().splitlines()[-1]} compiles KAT's rational function for the CPU")
+
+
 def disk() -> Iterator[Finding]:
     """Room for checkpoints, downloads and temporary files, and for what workers share."""
     cache = Path(os.environ.get('TORCH_HOME', Path(os.environ.get('XDG_CACHE_HOME', '~/.cache')) / 'torch')).expanduser()
@@ -315,7 +327,7 @@ def _mend_ops() -> str:
 
 
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (python, requirements, packages, opencv, shadows, torch_and_gpu,
-                                                      compiled_ops, disk)
+                                                      compiled_ops, cpu_kernels, disk)
 
 
 def _env() -> dict[str, str]:

@@ -3,8 +3,9 @@
     F(x) = (a_0 + a_1 x + ... + a_M x^M) / (1 + |b_1| |x| + ... + |b_N| |x|^N)
 
 with coefficients of each group of channels. The published pure-torch fallback divides by 1 + |b_1 x + ...| or 1 + sum |b_k| x^k,
-which are other functions; published models were trained with the one above. Triton kernels on a GPU (`rational_triton`), blocks
-that stay in the cache elsewhere (`rational_torch`), one expression for the compiler to fuse under ``torch.compile`` on a CPU.
+which are other functions; published models were trained with the one above. Triton kernels on a GPU (`rational_triton`), one pass
+over memory on a CPU (`rational_numba`); plain torch in blocks that stay in the cache (`rational_torch`) elsewhere and where those
+cannot be had, and as one expression for the compiler to fuse under ``torch.compile`` on a CPU.
 """
 import functools
 import warnings
@@ -14,6 +15,9 @@ import torch
 from torch import Tensor
 
 from . import rational_torch
+
+# Runs of a group below this are faster in torch on a CPU.
+SHORT = 4
 
 
 def rational(x: Tensor, numerator: Tensor, denominator: Tensor, channel_dim: int = -1) -> Tensor:
@@ -87,17 +91,39 @@ def _kernels() -> ModuleType:
         return rational_torch
 
 
-def _path(x: Tensor) -> ModuleType:
-    return _kernels() if x.is_cuda else rational_torch
+@functools.cache
+def _cpu_kernels(m: int, n: int, dtype: torch.dtype) -> ModuleType:
+    """numba's functions for orders m and n, or the torch path where they cannot be had."""
+    try:
+        from . import rational_numba
+
+        rational_numba.functions(m, n, dtype)
+        return rational_numba
+    except Exception as error:                   # numba missing, or not for this NumPy, this Python, this processor ...
+        reason = ' '.join((type(error).__name__ + ':', *str(error).split('\n')[:1]))
+        warnings.warn(f'the rational function runs in plain torch on the CPU, several times slower: no numba ({reason})',
+                      stacklevel=2)
+        return rational_torch
+
+
+def _path(x: Tensor, numerator: Tensor, denominator: Tensor, inner: int) -> ModuleType:
+    if x.is_cuda:
+        return _kernels()
+    # Tracers and modes that watch operators must see torch's; tensors without memory have nothing else. Short runs are no SIMD.
+    if (x.device.type != 'cpu' or type(x) not in (Tensor, torch.nn.Parameter) or torch.jit.is_tracing()
+            or torch._C._len_torch_dispatch_stack() or inner < SHORT):
+        return rational_torch
+    return _cpu_kernels(numerator.shape[1] - 1, denominator.shape[1], torch.promote_types(x.dtype, torch.float32))
 
 
 class _Rational(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, numerator: Tensor, denominator: Tensor, inner: int) -> Tensor:
-        ctx.inner = inner
-        y = _path(x).forward(x, numerator, denominator, inner)
+        ctx.inner = inner = int(inner)               # torch.jit.trace hands over a tensor
+        path = _path(x, numerator, denominator, inner)
+        y = path.forward(x, numerator, denominator, inner)
         # The kernels compute the result again: reading it would cost more.
-        ctx.save_for_backward(x, numerator, denominator, *(() if x.is_cuda else (y,)))
+        ctx.save_for_backward(x, numerator, denominator, *((y,) if path is rational_torch else ()))
         return y
 
     @staticmethod
@@ -112,7 +138,8 @@ class _Gradients(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x: Tensor, numerator: Tensor, denominator: Tensor, grad: Tensor, inner: int, wanted: bool, *y: Tensor):
-        return _path(x).backward(x, grad.contiguous(), numerator, denominator, inner, wanted, *y)
+        path = _path(x, numerator, denominator, inner)
+        return path.backward(x, grad.contiguous(), numerator, denominator, inner, wanted, *(y if path is rational_torch else ()))
 
     @staticmethod
     def backward(ctx, *grads):
@@ -124,7 +151,7 @@ class _Gradients(torch.autograd.Function):
 # of such an operator imports all of torch's compiler.
 @torch.library.custom_op('mmxf::rational_forward', mutates_args=())
 def _forward(x: Tensor, numerator: Tensor, denominator: Tensor, inner: int) -> Tensor:
-    return _path(x).forward(x, numerator, denominator, inner)
+    return _path(x, numerator, denominator, inner).forward(x, numerator, denominator, inner)
 
 
 @_forward.register_fake
@@ -135,7 +162,7 @@ def _(x, numerator, denominator, inner):
 @torch.library.custom_op('mmxf::rational_backward', mutates_args=())
 def _backward(x: Tensor, grad: Tensor, numerator: Tensor, denominator: Tensor, inner: int,
               coefficients: bool) -> tuple[Tensor, Tensor, Tensor]:
-    return _path(x).backward(x, grad.contiguous(), numerator, denominator, inner, coefficients)
+    return _path(x, numerator, denominator, inner).backward(x, grad.contiguous(), numerator, denominator, inner, coefficients)
 
 
 @_backward.register_fake

@@ -7,6 +7,15 @@ from mmxf.ops import rational_torch
 from mmxf.ops.rational import rational
 
 
+@pytest.fixture(autouse=True, params=['numba', 'torch'])
+def path(request, monkeypatch):
+    """Both paths of the CPU."""
+    if request.param == 'numba':
+        pytest.importorskip('numba')
+    else:
+        monkeypatch.setattr('mmxf.ops.rational._cpu_kernels', lambda *orders: rational_torch)
+
+
 def by_autograd(x, numerator, denominator, dim):
     """Term by term in plain torch; the sign of 0 is +1 by torch.where."""
     groups = max(len(numerator), len(denominator))
@@ -74,6 +83,8 @@ def test_half_precision_computes_in_float32(dtype):
 def test_blocks_do_not_show(monkeypatch):
     # Sizes around the limits of blocks: one, several, a last one that is smaller.
     monkeypatch.setattr('mmxf.ops.rational_torch.BLOCK', 512)
+    monkeypatch.setattr('mmxf.ops.rational_numba.PART', 64)
+    monkeypatch.setattr('mmxf.ops.rational_numba.BLOCK', 512)
     for shape, dim in (((1, 3, 24), -1), ((100, 24), -1), ((67, 3, 24), -1), ((3, 8, 50, 61), 1), ((1, 2, 5000), 1)):
         x = torch.randn(shape, dtype=torch.float64)
         a, b = torch.randn(1, 6, dtype=torch.float64), torch.randn(2, 4, dtype=torch.float64)
