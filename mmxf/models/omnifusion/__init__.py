@@ -30,9 +30,9 @@ And with a change of numbers:
 - mmdet's ResNet closes its residual branches at the start unless it is told otherwise; the configs tell it. ImageNet weights
   come from a file of torchvision's, given in `init_cfg`.
 
-What could not be checked: the paper's text and tables, beyond what others quote of them. Which patch counts, fields of view and
-components its ablations compare is not known here; our configs of them vary the official code's options. The official data, and
-the published weights themselves, of which size and number of parameters are known.
+What could not be checked: the paper's text beyond its beginning, and its tables, beyond what others quote of them. Which patch
+counts, sizes, fields of view and components its ablations compare is not known here; our configs of them vary the official code's
+options. The official data, and the published weights themselves, of which size and number of parameters are known.
 """
 from .backbone import OmniFusion
 from .decoder import DepthDecoder
