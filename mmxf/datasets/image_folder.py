@@ -22,6 +22,9 @@ class ImageFolder(BaseDataset):
     Raises:
         FileNotFoundError: no such folder; names what was expected.
         ValueError: a class without images, or no classes.
+
+    Attributes:
+        class_folder: where the folders of the classes are. Before training, names are compared between data sets that have it.
     """
     METAINFO: dict = {}
 
@@ -30,7 +33,7 @@ class ImageFolder(BaseDataset):
 
     def load_data_list(self) -> list[dict]:
         """dict(img_path, gt_label) of each image."""
-        root = Path(self.data_prefix['img'])
+        root = self.class_folder = Path(self.data_prefix['img'])
         if not root.is_dir():
             raise FileNotFoundError(f'there is no folder {root}: expected {root}/<class>/<image>, as in data/README.md')
         folders = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith('.'))

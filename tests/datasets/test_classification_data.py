@@ -33,6 +33,7 @@ def folders(tmp_path):
 def test_classes_are_the_folders(folders):
     data = ImageFolder(data_root=str(folders), data_prefix=dict(img='train'))
     assert data.metainfo['classes'] == ('n01', 'n02', 'n03')
+    assert data.class_folder == folders / 'train'
     assert [data.get_data_info(i)['gt_label'] for i in range(len(data))] == [0, 0, 1, 2, 2, 2]
     chosen = ImageFolder(data_root=str(folders), data_prefix=dict(img='train'), metainfo=dict(classes=('n03', 'n01')))
     assert [chosen.get_data_info(i)['gt_label'] for i in range(len(chosen))] == [0, 0, 0, 1, 1]

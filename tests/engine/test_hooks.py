@@ -94,6 +94,23 @@ def test_disagreement_stops_before_the_first_iteration(toy, tmp_path, monkeypatc
     assert not list(tmp_path.glob('iter_*'))
 
 
+def test_class_folders_of_other_names(toy, tmp_path, monkeypatch):
+    other = Part({'classes': ('a', 'x', 'c')})
+    datasets = {'train_dataloader': Part({'classes': ('a', 'b', 'c')}), 'val_dataloader': other}
+    monkeypatch.setattr('mmxf.engine.hooks.class_count_hook._datasets', lambda runner: datasets)
+    toy.train(work_dir=str(tmp_path / 'files'), length=2)        # of annotation files names may differ
+    datasets['train_dataloader'].class_folder, other.class_folder = 'data/train', 'data/val'
+    with pytest.raises(ClassCountError, match=r"class 1 is 'b' in data/train \(train_dataloader\) and 'x' in data/val "
+                                              r'\(val_dataloader\)'):
+        toy.train(work_dir=str(tmp_path / 'folders'), length=2)
+    assert not list((tmp_path / 'folders').glob('iter_*'))
+    other.metainfo = {'classes': ('a', 'c', 'b')}                # another order is as bad
+    with pytest.raises(ClassCountError, match=r"class 1 is 'b' .* and 'c' in"):
+        toy.train(work_dir=str(tmp_path / 'folders'), length=2)
+    other.metainfo = {'classes': ['a', 'b', 'c']}
+    toy.train(work_dir=str(tmp_path / 'same'), length=2)
+
+
 def test_checkpoint_of_other_classes(toy, tmp_path, caplog):
     other = tmp_path / 'other.pth'
     torch.save({'state_dict': {'classes': torch.tensor(7)}, 'meta': {'epoch': 0, 'iter': 1}}, other)

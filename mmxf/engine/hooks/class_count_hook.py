@@ -1,4 +1,4 @@
-"""Class counts of model, data sets, annotation files and checkpoint, compared before the first iteration."""
+"""Class counts of model, data, annotation files and checkpoint, and names of class folders, compared before the first iteration."""
 from __future__ import annotations
 
 import json
@@ -14,7 +14,7 @@ from mmxf.registry import HOOKS
 
 
 class ClassCountError(ValueError):
-    """Numbers of classes that must be one number are not."""
+    """Numbers of classes that must be one number are not, or class folders that must have the same names do not."""
 
 
 @HOOKS.register_module()
@@ -24,7 +24,8 @@ class ClassCountHook(Hook):
     Compared are the model (attribute ``num_classes``), the metainfo of every data set of this run, the categories of
     their annotation files, and the checkpoint (``model.checkpoint_num_classes(state_dict)``, an int or None). A part
     that cannot tell is left out. Weights to start from (``load_from`` in training) may have other classes, which is
-    how one fine-tunes: that is a warning.
+    how one fine-tunes: that is a warning. Data sets whose classes are the names of folders (attribute ``class_folder``) must
+    have the same names: labels count the folders in alphabetical order, so that one renamed folder would shift them.
     """
 
     priority = 'HIGH'
@@ -54,6 +55,7 @@ class ClassCountHook(Hook):
 
     def _compare(self, runner) -> None:
         counts = class_counts(_plain(runner.model), _datasets(runner))
+        _compare_folders(_datasets(runner))
         told = dict(counts)
         if self._checkpoint is not None:
             told[self._checkpoint[0]] = self._checkpoint[1]
@@ -67,6 +69,24 @@ class ClassCountHook(Hook):
             runner.logger.warning(message + '. Fine-tuning: layers that depend on the classes start anew')
             return
         raise ClassCountError(message)
+
+
+def _compare_folders(datasets: dict[str, Any]) -> None:
+    """Raises ClassCountError where two data sets take as many classes from folders, but not the same."""
+    first = None
+    for name, dataset in datasets.items():
+        for part in _innermost(dataset):
+            classes, folder = (getattr(part, 'metainfo', None) or {}).get('classes'), getattr(part, 'class_folder', None)
+            if classes is None or folder is None:
+                continue
+            first = first or (name, classes, folder)
+            if len(classes) != len(first[1]) or list(classes) == list(first[1]):
+                continue             # numbers are compared by themselves
+            at = next(k for k, (one, other) in enumerate(zip(first[1], classes)) if one != other)
+            raise ClassCountError(
+                f'Class folders have different names: class {at} is {first[1][at]!r} in {first[2]} ({first[0]}) and '
+                f'{classes[at]!r} in {folder} ({name}). Labels count the folders in alphabetical order, and would mean other '
+                'classes there. Rename the folders, or set metainfo=dict(classes=...) of both data sets to the same names')
 
 
 def class_counts(model: Any, datasets: dict[str, Any]) -> dict[str, int]:
