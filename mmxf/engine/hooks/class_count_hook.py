@@ -1,4 +1,4 @@
-"""Class counts of model, data, annotation files and checkpoint, and names of class folders, compared before the first iteration."""
+"""Class counts of model, data, annotation files and checkpoint, names of class folders: compared before the first iteration."""
 from __future__ import annotations
 
 import json
