@@ -69,6 +69,7 @@ class DepthwiseConv2d(nn.Conv2d):
 
     @staticmethod
     def _is_slow(x: Tensor, weight: Tensor) -> bool:
-        return x.shape[-1] >= _WIDE and x.device.type == 'cpu' and x.dtype == weight.dtype == torch.float32 and \
+        return x.device.type == 'cpu' and x.dtype == weight.dtype == torch.float32 and \
             torch.is_grad_enabled() and weight.requires_grad and x.is_contiguous(memory_format=torch.channels_last) and \
-            not torch.is_autocast_enabled('cpu') and not torch.compiler.is_compiling()
+            not torch.is_autocast_enabled('cpu') and not torch.compiler.is_compiling() and \
+            x.shape[-1] >= _WIDE        # last: a file exported for all sizes must not ask
