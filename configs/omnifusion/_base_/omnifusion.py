@@ -13,8 +13,8 @@ model = dict(
         encoder=dict(
             type='DepthResNet',
             depth=34,
-            # torchvision's file, read with bgr_to_rgb=False, as officially
-            init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet34')),
+            # torchvision's file, fetched (torchvision itself is not needed); read with bgr_to_rgb=False, as officially
+            init_cfg=dict(type='Pretrained', checkpoint='https://download.pytorch.org/models/resnet34-b627a593.pth')),
         transformer=dict(type='PatchTransformer', depth=6, num_heads=4),
         decoder=dict(type='DepthDecoder')),
     losses=dict(depth=dict(type='BerHuLoss', threshold=0.2, threshold_inside=False)))
