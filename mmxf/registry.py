@@ -41,3 +41,4 @@ VISBACKENDS = Registry('vis backend', parent=engine.VISBACKENDS, scope='mmxf', l
 MODEL_WRAPPERS = Registry('model wrapper', parent=engine.MODEL_WRAPPERS, scope='mmxf', locations=['mmxf.registry'])
 LOG_PROCESSORS = Registry('log processor', parent=engine.LOG_PROCESSORS, scope='mmxf', locations=['mmxf.registry'])
 EVALUATOR = Registry('evaluator', parent=engine.EVALUATOR, scope='mmxf', locations=['mmxf.registry'])
+WEIGHT_INITIALIZERS = Registry('weight initializer', parent=engine.WEIGHT_INITIALIZERS, scope='mmxf', locations=['mmxf.registry'])
