@@ -8,6 +8,7 @@ Bytes counted are those that must move: forward reads the input and writes the r
 gradient and writes the input's. The copy beside them reads and writes its tensor once. Runs of all rows alternate; medians.
 """
 import argparse
+import importlib.metadata
 import statistics
 import sys
 import time
@@ -46,6 +47,21 @@ def measure(rows: dict[str, Callable[[], object]], runs: int, device: str) -> di
             if turn >= 2:
                 times[name].append(time.perf_counter() - start)
     return {name: statistics.median(values) for name, values in times.items()}
+
+
+def path_of(args: argparse.Namespace, x) -> str:
+    """Which of the rational function's implementations takes such a tensor, with its version."""
+    import torch
+
+    from mmxf.ops import rational
+
+    if args.compile:
+        return f'torch.compile (torch {torch.__version__})'
+    wide = torch.promote_types(x.dtype, torch.float32)
+    numerator, denominator = (torch.ones(args.groups, n, dtype=wide, device=x.device) for n in (6, 4))
+    path = rational._path(x, numerator, denominator, x.shape[-1] // args.groups).__name__.rpartition('.')[2]
+    package = dict(rational_numba='numba', rational_triton='triton').get(path, 'torch')
+    return f'{path} ({package} {importlib.metadata.version(package)})'
 
 
 def reference(x, numerator, denominator):
@@ -92,7 +108,8 @@ def function_table(args: argparse.Namespace) -> None:
             rows[f'{name}, forward'], rows[f'{name}, forward + backward'] = forward, both
         seconds = measure(rows, args.runs, args.device)
         gelu = seconds['GELU, forward + backward']
-        print(f'\n{text}, {args.dtype}, {args.device}')
+        threads = '' if x.is_cuda else f', {torch.get_num_threads()} threads'
+        print(f'\n{text}, {args.dtype}, {args.device}{threads}, torch {torch.__version__}; the function by {path_of(args, x)}')
         print(f'{"":38}{"ms":>10}{"GB/s":>10}{"of a copy":>11}{"x GELU":>9}')
         rate = 2 * size / seconds['copy']
         for name, value in seconds.items():
@@ -138,7 +155,9 @@ def model_table(args: argparse.Namespace) -> None:
 
         rows[f'{name}, inference'], rows[f'{name}, training step'] = infer, train
     seconds = measure(rows, args.runs, args.device)
-    print(f'\nKAT-{args.model}, {args.batch} images of 224 x 224, {args.dtype}, {args.device}')
+    example = torch.empty(1, 197, 192, dtype=getattr(torch, args.dtype), device=args.device)
+    print(f'\nKAT-{args.model}, {args.batch} images of 224 x 224, {args.dtype}, {args.device}; the function by '
+          f'{path_of(args, example)}')
     for name, value in seconds.items():
         against = seconds[name.replace('KAT', 'ViT with GELU', 1)] if name.startswith('KAT') else value
         print(f'{name:34}{args.batch / value:10.2f} images/s   {against / value:6.2f} of the ViT')
