@@ -30,17 +30,20 @@ on_gpus() {
 }
 
 # under_slurm PARTITION JOB_NAME PROGRAM [ARGUMENT ...]: a program of this folder under srun, in place of the script unless REPLACE
-# is set and empty.
+# is set and empty. GPUS=0: TASKS processes on the CPU.
 under_slurm() {
-    local gpus=${GPUS:-8} per_node=${GPUS_PER_NODE:-8}
+    local gpus=${GPUS:-8} per_node=${GPUS_PER_NODE:-8} processes
     [ "$gpus" -ge "$per_node" ] || per_node=$gpus
+    if [ "$gpus" = 0 ]; then
+        processes=(--ntasks="${TASKS:-1}")
+    else
+        processes=(--gres="gpu:$per_node" --ntasks="$gpus" --ntasks-per-node="$per_node")
+    fi
     # SRUN_ARGS is split into words on purpose.
     # shellcheck disable=SC2086
     ${REPLACE-exec} srun -p "$1" \
         --job-name="$2" \
-        --gres="gpu:$per_node" \
-        --ntasks="$gpus" \
-        --ntasks-per-node="$per_node" \
+        "${processes[@]}" \
         --cpus-per-task="${CPUS_PER_TASK:-5}" \
         --kill-on-bad-exit=1 \
         ${SRUN_ARGS:-} \

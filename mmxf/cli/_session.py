@@ -112,9 +112,10 @@ def open_session(args: argparse.Namespace) -> Any:
     from mmxf.config import load_config
     from mmxf.config.overrides import parse_options
     from mmxf.engine.checkpoint_io import install_safe_loading
-    from mmxf.engine.elastic import rejoin_processes, set_job_port
+    from mmxf.engine.elastic import rejoin_processes
+    from mmxf.engine.slurm import join_slurm_step
 
-    set_job_port(args.launcher)
+    join_slurm_step(args.launcher)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     install_safe_loading(allow_pickle=args.allow_pickle)
     cfg = args.loaded_config = load_config(args.config, parse_options(args.cfg_options))
@@ -164,7 +165,7 @@ def world_size(launcher: str) -> int:
     """
     if launcher == 'none':
         return 1
-    name = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_NTASKS', 'mpi': 'OMPI_COMM_WORLD_SIZE'}[launcher]
+    name = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_STEP_NUM_TASKS', 'mpi': 'OMPI_COMM_WORLD_SIZE'}[launcher]
     if name not in os.environ:
         from mmxf.config import UserError
 

@@ -6,6 +6,7 @@ import argparse
 import os
 from typing import Any
 
+from ._early_signals import note_early_signals
 from ._session import add_session_arguments, existing_file, open_session, run_session
 
 SUMMARY = 'Train a model'
@@ -61,7 +62,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     """Runs the command; 0 when the training has ended well, 1 after a plain error."""
-    return run_session(run, parse_args(argv))
+    args = parse_args(argv)
+    if not args.dry_run:
+        note_early_signals(args.launcher)
+    return run_session(run, args)
 
 
 def run(args: argparse.Namespace) -> Any:

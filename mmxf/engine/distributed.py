@@ -10,25 +10,27 @@ from typing import Any
 import torch
 from mmengine.device import get_device
 
+from mmxf.config.errors import UserError
+
 
 def prepare_cpu_processes(cfg: Any, launcher: str) -> bool:
     """Let ``Runner.from_cfg(cfg)`` run in several CPU processes (gloo). With a GPU, or one process, nothing changes.
 
     mmengine's start asks for a GPU by rank, and hands ``device_ids`` to DistributedDataParallel, which wants none on
-    the CPU. Call this before building the Runner.
+    the CPU. Call this before building the Runner, under slurm after :func:`mmxf.engine.slurm.join_slurm_step`.
 
     Args:
         cfg: the config; ``model_wrapper_cfg`` is set, and ``sync_bn`` dropped: torch's SyncBatchNorm needs GPUs.
-        launcher: 'none' or 'pytorch' (torchrun).
+        launcher: 'none', 'pytorch' (torchrun) or 'slurm'.
 
     Returns:
         whether anything was done.
     """
     if launcher == 'none' or get_device() != 'cpu':
         return False
-    if launcher != 'pytorch':
-        raise RuntimeError(f'No GPU on this machine, and launcher {launcher!r} needs one: on the CPU use --launcher '
-                           'pytorch (torchrun) or a single process')
+    if launcher not in ('pytorch', 'slurm'):
+        raise UserError(f'No GPU on this machine, and launcher {launcher!r} needs one: on the CPU use --launcher '
+                        'pytorch (torchrun), slurm, or a single process')
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group('gloo')
     os.environ.setdefault('LOCAL_RANK', '0')

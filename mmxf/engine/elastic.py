@@ -1,4 +1,4 @@
-"""What a job's launcher means for the run: attempts of torchrun after the first, and a port of the job's own."""
+"""Attempts of torchrun after the first: where they continue, and how their processes meet."""
 from __future__ import annotations
 
 import os
@@ -10,8 +10,6 @@ from typing import Any
 from .atomic_files import write_atomically
 
 _STARTED = '.elastic_start'
-# Below the range that Linux hands out to outgoing connections (32768 and up).
-_FIRST_PORT, _PORTS = 20000, 12768
 
 
 def resume_after_restart(cfg: Any) -> str | None:
@@ -62,19 +60,3 @@ def rejoin_processes(cfg: Any, launcher: str) -> bool:
     distributed.init_process_group(settings.get('backend', 'nccl') if gpu else 'gloo', rank=rank, world_size=world_size,
                                    store=distributed.PrefixStore(f'attempt_{attempt}', store), timeout=timeout)
     return True
-
-
-def set_job_port(launcher: str) -> int | None:
-    """Give a job under slurm a rendezvous port of its own; mmengine's is 29500 for all of a machine.
-
-    A function of the job's and the step's number, so that all its processes know it. ``MASTER_PORT`` in the environment wins.
-
-    Returns:
-        the port that was set, or None.
-    """
-    if launcher != 'slurm' or 'MASTER_PORT' in os.environ or 'SLURM_JOB_ID' not in os.environ:
-        return None
-    job, step = int(os.environ['SLURM_JOB_ID']), os.environ.get('SLURM_STEP_ID', '0')
-    port = _FIRST_PORT + (job * 31 + (int(step) if step.isdigit() else 0)) % _PORTS
-    os.environ['MASTER_PORT'] = str(port)
-    return port

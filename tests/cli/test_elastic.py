@@ -1,4 +1,4 @@
-"""torchrun starts a run anew after a process of it was killed: it resumes, and does not hang. And ports of jobs."""
+"""torchrun starts a run anew after a process of it was killed: it resumes, and does not hang."""
 import os
 import signal
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmxf.engine.elastic import resume_after_restart, set_job_port
+from mmxf.engine.elastic import resume_after_restart
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / 'tests' / 'config' / 'data'
@@ -70,18 +70,3 @@ def test_only_what_this_run_saved_is_resumed(tmp_path, monkeypatch):
     assert said == 'Attempt 3 of torchrun: resuming from iter_3.pth' and cfg['resume'] and cfg['load_from'] is None
     monkeypatch.delenv('TORCHELASTIC_RESTART_COUNT')
     assert resume_after_restart(cfg) is None
-
-
-def test_jobs_have_ports_of_their_own(monkeypatch):
-    monkeypatch.delenv('MASTER_PORT', raising=False)
-    ports = []
-    for job, step in (('1001', '0'), ('1001', '1'), ('1002', '0'), ('1001', '0')):
-        monkeypatch.setenv('SLURM_JOB_ID', job)
-        monkeypatch.setenv('SLURM_STEP_ID', step)
-        ports.append(set_job_port('slurm'))
-        assert os.environ['MASTER_PORT'] == str(ports[-1])
-        assert set_job_port('slurm') is None, 'one that is set stays'
-        monkeypatch.delenv('MASTER_PORT')
-    assert len(set(ports)) == 3 and ports[0] == ports[3], 'all processes of a job find the same'
-    assert all(20000 <= port < 32768 for port in ports)
-    assert set_job_port('none') is None

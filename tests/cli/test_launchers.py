@@ -1,8 +1,10 @@
 """dist_*.sh and slurm_*.sh: OpenMMLab's order of arguments, what reaches torchrun and srun."""
 
 import os
+import signal
 import stat
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -27,7 +29,7 @@ def launch(tmp_path):
             for k, v in os.environ.items()
             if k
             not in ('GPUS', 'GPUS_PER_NODE', 'CPUS_PER_TASK', 'SRUN_ARGS', 'NNODES', 'NODE_RANK', 'PORT', 'MASTER_ADDR',
-                    'MAX_RESTARTS', 'GRACE', 'SLURM_JOB_ID')
+                    'MAX_RESTARTS', 'GRACE', 'SLURM_JOB_ID', 'TASKS')
         }
         clean |= {'PATH': f'{tmp_path / "bin"}:{os.environ["PATH"]}', 'RECORD': str(record), **env}
         done = subprocess.run(['bash', str(TOOLS / script), *args], env=clean, capture_output=True, text=True)
@@ -98,42 +100,122 @@ def test_a_port_for_each_job(launch):
     assert '--max-restarts=3' in launch('dist_train.sh', 'c.py', '8', MAX_RESTARTS='3')
 
 
-# Ends with the statuses of the file, in turn; leaves the mark of a preempted run for those that say so.
+# Ends with the statuses of the file, in turn; leaves the mark of a preempted run for those that say so, as the run does.
 SRUN = """#!/usr/bin/env bash
 echo "$@" >> "$RECORD"
 read -r status mark < "$STATUSES"
 sed -i 1d "$STATUSES"
-[ -z "${mark:-}" ] || touch "$WORK_DIR/preempted.json"
+trap 'echo told >> "$RECORD"; exit 75' USR1
+[ "$status" != wait ] || { touch "$WORK_DIR/listening"; for _ in {1..1200}; do sleep 1; done; }
+[ -z "${mark:-}" ] || echo '{"signal": "SIGTERM", "job": "41"}' > "$WORK_DIR/preempted.json"
 exit "$status"
 """
+# What slurm 22.05 says of a job.
+SCONTROL = """#!/usr/bin/env bash
+if [ "$*" = "-o show job ${SLURM_JOB_ID:-41}" ]; then
+    read -r said < "$SAYS"
+    [ "$(wc -l < "$SAYS")" = 1 ] || sed -i 1d "$SAYS"
+    echo "JobId=$4 JobName=x $said BatchFlag=${BATCH:-0} Reboot=0"
+else
+    echo scontrol "$@" >> "$RECORD"
+fi
+"""
+RUNNING, CANCELLED, FAILED = (f'JobState={state} Reason=None' for state in ('RUNNING', 'CANCELLED', 'FAILED'))
+ENDING, TIMEOUT = 'JobState=COMPLETING Reason=None', 'JobState=COMPLETING Reason=TimeLimit'
 
 
-@pytest.mark.parametrize('statuses, job, starts, end, requeued', [
-    (['75', '75', '0'], '', 3, 0, False),
-    (['137 mark', '0'], '', 2, 0, False),    # srun's own word for processes that it killed after the first had left
-    (['137'], '', 1, 137, False),            # a crash
-    (['1 mark'], '', 1, 1, False),
-    (['75', '0'], '42', 1, 0, True),
-])
-def test_requeue(tmp_path, statuses, job, starts, end, requeued):
-    for name, text in (('srun', SRUN), ('scontrol', '#!/usr/bin/env bash\necho scontrol "$@" >> "$RECORD"\n')):
+@pytest.fixture
+def requeue(tmp_path):
+    """requeue(statuses of srun, what slurm says of the job, **environment) -> process of slurm_train.sh --requeue, and a
+    function that gives the lines of what was called."""
+    for name, text in (('srun', SRUN), ('scontrol', SCONTROL), ('sleep', '#!/bin/sh\nexec /bin/sleep 0.05\n')):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
-    record, work_dir, left = tmp_path / 'record', tmp_path / 'work', tmp_path / 'statuses'
+    record, work_dir, left, says = (tmp_path / name for name in ('record', 'work', 'statuses', 'says'))
     work_dir.mkdir()
-    left.write_text('\n'.join(statuses) + '\n')
     (work_dir / 'preempted.json').touch()    # of an earlier start: says nothing about this one
-    env = {'PATH': f'{tmp_path}:{os.environ["PATH"]}', 'RECORD': str(record), 'STATUSES': str(left), 'WORK_DIR': str(work_dir)}
-    if job:
-        env['SLURM_JOB_ID'] = job
-    done = subprocess.run(['bash', str(TOOLS / 'slurm_train.sh'), '--requeue', 'part', 'job', 'c.py', str(work_dir), '--amp'],
-                          env=env, capture_output=True, text=True)
-    assert done.returncode == end, done.stderr
-    calls = record.read_text().splitlines()
-    assert [call.startswith('scontrol') for call in calls] == [False] * starts + [True] * requeued
-    for call in calls[:starts]:
+    started = []
+
+    def start(statuses, said, script=TOOLS / 'slurm_train.sh', options=('--amp',), **env):
+        left.write_text('\n'.join(statuses) + '\n')
+        says.write_text('\n'.join(said) + '\n')
+        clean = {k: v for k, v in os.environ.items() if not k.startswith('SLURM_') and k not in ('GRACE', 'SRUN_ARGS', 'GPUS')}
+        clean |= {'PATH': f'{tmp_path}:{os.environ["PATH"]}', 'RECORD': str(record), 'STATUSES': str(left),
+                  'WORK_DIR': str(work_dir), 'SAYS': str(says), **env}
+        started.append(subprocess.Popen(
+            ['bash', str(script), '--requeue', 'part', 'job', 'c.py', str(work_dir), *options],
+            env=clean, stderr=subprocess.PIPE, text=True, cwd=tmp_path))
+        return started[-1], lambda: record.read_text().splitlines()
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize('statuses, said, starts, end', [
+    (['75', '75', '0'], [FAILED], 3, 0),
+    (['137 mark', '0'], [FAILED], 2, 0),    # srun's own word for processes that it killed after the first had left
+    (['138', '0'], [FAILED], 2, 0),         # USR1 before python could listen
+    (['75 mark', '0'], [ENDING, ENDING, 'JobState=PREEMPTED Reason=None'], 2, 0),
+    (['75 mark'], [ENDING, ENDING, CANCELLED], 1, 75),    # scancel
+    (['137'], [FAILED], 1, 137),            # a crash
+    (['1 mark'], [FAILED], 1, 1),
+])
+def test_requeue_by_a_new_srun(requeue, statuses, said, starts, end):
+    run, called = requeue(statuses, said)
+    assert run.wait(60) == end, run.stderr.read()
+    assert len(called()) == starts
+    for call in called():
         assert '--signal=USR1@120' in call and call.endswith('--launcher slurm --amp --resume')
-    assert not requeued or calls[-1] == 'scontrol requeue 42'
+
+
+@pytest.mark.parametrize('status, said, end, requeued', [
+    ('75', RUNNING, 0, True),               # USR1, or TERM of a preemption with time to go
+    ('143 mark', RUNNING, 0, True),
+    ('75', TIMEOUT, 0, True),
+    ('75', ENDING, 75, False),              # scancel, or slurm has requeued it: again would bring a cancelled job back to life
+    ('0', RUNNING, 0, False),
+    ('143', RUNNING, 143, False),
+])
+def test_requeue_of_a_batch_job(requeue, status, said, end, requeued):
+    run, called = requeue([status], [RUNNING, said], SLURM_JOB_ID='42', BATCH='1')
+    assert run.wait(60) == end, run.stderr.read()
+    assert '--signal' not in called()[0], 'which srun would not heed in a job'
+    assert called()[1:] == ['scontrol requeue 42'] * requeued
+
+
+def test_a_job_that_is_no_batch_job_starts_again_inside_of_it(requeue):
+    run, called = requeue(['75', '0'], [RUNNING], SLURM_JOB_ID='42')
+    assert run.wait(60) == 0, run.stderr.read()
+    assert len(called()) == 2 and not any('scontrol' in call for call in called())
+
+
+@pytest.mark.parametrize('number', [signal.SIGUSR1, signal.SIGTERM])
+def test_a_signal_to_the_batch_script_reaches_the_run(requeue, tmp_path, number):
+    """As `sbatch --signal=B:USR1@120` sends it, which does not end the script before the run has saved."""
+    run, called = requeue(['wait'], [RUNNING], SLURM_JOB_ID='42', BATCH='1')
+    while not (tmp_path / 'work' / 'listening').exists():
+        assert run.poll() is None, run.stderr.read()
+        time.sleep(0.01)
+    run.send_signal(number)
+    assert run.wait(60) == 0, run.stderr.read()
+    assert called()[1:] == ['told', 'scontrol requeue 42']
+
+
+def test_a_flag_of_the_user_and_a_script_copied_by_sbatch(requeue, tmp_path):
+    copy = tmp_path / 'slurm_script'
+    copy.write_text((TOOLS / 'slurm_train.sh').read_text())
+    run, called = requeue(['0'], [RUNNING], copy, ('--resume', 'x.pth'), SLURM_SUBMIT_DIR=str(TOOLS.parent))
+    assert run.wait(60) == 0, run.stderr.read()
+    assert called()[0].endswith(f'{TOOLS}/train.py c.py --work-dir={tmp_path / "work"} --launcher slurm --resume x.pth')
+
+
+@pytest.mark.parametrize('script, last', [('slurm_train.sh', 'work'), ('slurm_test.sh', 'w.pth')])
+def test_processes_on_the_cpu(launch, script, last):
+    called = launch(script, 'part', 'job', 'c.py', last, GPUS='0', TASKS='2', CPUS_PER_TASK='1')
+    assert called[:6] == ['srun', '-p', 'part', '--job-name=job', '--ntasks=2', '--cpus-per-task=1']
+    assert not any('gres' in word for word in called)
 
 
 def test_slurm_train(launch):

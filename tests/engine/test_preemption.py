@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from mmxf.cli._early_signals import note_early_signals
 from mmxf.engine.hooks import PREEMPTED_STATUS, Preempted
 
 
@@ -121,6 +122,27 @@ def test_signal_during_validation(toy, tmp_path, monkeypatch):
     done.append(0)
     toy.train(work_dir=str(tmp_path / 'told'), resume=True, **kwargs)
     assert len(done) == 3, 'the validation that was left is made up for, then the one at the end'
+    same(tmp_path / 'whole', tmp_path / 'told')
+
+
+def test_a_signal_before_the_run_could_listen(toy, tmp_path):
+    """slurm's USR1 while a run is being built: noted by the command line, obeyed after the first iteration."""
+    kwargs = dict(length=4, interval=100)
+    toy.train(work_dir=str(tmp_path / 'whole'), **kwargs)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    try:
+        for number in before:
+            signal.signal(number, signal.SIG_DFL)
+        assert note_early_signals('none') is None and signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
+        note_early_signals('slurm')
+        os.kill(os.getpid(), signal.SIGUSR1)    # by default this would end the process here
+        with pytest.raises(Preempted):
+            toy.train(work_dir=str(tmp_path / 'told'), **kwargs)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert step_of(tmp_path / 'told') == 1
+    toy.train(work_dir=str(tmp_path / 'told'), resume=True, **kwargs)
     same(tmp_path / 'whole', tmp_path / 'told')
 
 

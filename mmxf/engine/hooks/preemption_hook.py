@@ -38,8 +38,8 @@ class PreemptionHook(Hook):
     """On SIGTERM or SIGUSR1 (slurm's ``--signal``) to any rank, all ranks save after the present step and exit with 75.
 
     The ranks agree once an iteration by a maximum over one number. A signal during validation is seen after the batch
-    that is being validated; the resumed run validates anew. ``work_dir/preempted.json`` says where the run stopped,
-    until it is started again.
+    that is being validated; the resumed run validates anew; one that came while the run was being built is seen after
+    its first iteration. ``work_dir/preempted.json`` says where the run stopped, until it is started again.
 
     Data workers, to which slurm sends its signals too, go on until their own process ends them.
 
@@ -74,6 +74,8 @@ class PreemptionHook(Hook):
             return
         for number in self.signals:
             self._before[number] = signal.signal(number, self._note)
+            # One that came while the run was being built; the command line's handler has it.
+            self._received = self._received or getattr(self._before[number], 'received', 0)
         FORKED_DEFAULTS.signals = tuple(self._before)
 
     def after_train(self, runner) -> None:
@@ -111,7 +113,8 @@ class PreemptionHook(Hook):
         saved = save_now(runner, iteration)
         if is_main_process():
             write_atomically(osp.join(runner.work_dir, MARKER), json.dumps(
-                dict(signal=name, iteration=iteration, checkpoint=saved, process=os.getpid())).encode())
+                dict(signal=name, iteration=iteration, checkpoint=saved, process=os.getpid(),
+                     job=os.environ.get('SLURM_JOB_ID'))).encode())
         runner.logger.warning(f'Stopped at iteration {iteration} with status {PREEMPTED_STATUS}, '
                               f'{saved or "nothing saved"}. Go on with --resume')
         stop_workers = getattr(runner.train_loop, '_stop_workers', None)
