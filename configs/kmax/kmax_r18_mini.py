@@ -59,8 +59,10 @@ model = dict(
         stuff_threshold=0.4),
     outputs=('panoptic',))
 
+# Steps count more than images: half the batch and twice the steps part more things in the same time.
+train_dataloader = dict(batch_size=4)
 # The first validation comes early, to show where it starts.
-train_cfg = dict(type='ExactIterBasedTrainLoop', max_iters=480, val_interval=16, dynamic_intervals=[(18, 96)])
+train_cfg = dict(type='ExactIterBasedTrainLoop', max_iters=880, val_interval=16, dynamic_intervals=[(18, 176)])
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 
@@ -75,10 +77,10 @@ optim_wrapper = dict(
             _rpe=dict(decay_mult=0.),
             cluster_centers=dict(decay_mult=0.),
             mask_norm=dict(lr_mult=10., decay_mult=0.))))
-param_scheduler = [dict(type='TF2WarmupPolyLR', by_epoch=False, warmup_iters=30, warmup_factor=0.01, power=0.9)]
+param_scheduler = [dict(type='TF2WarmupPolyLR', by_epoch=False, warmup_iters=50, warmup_factor=0.01, power=0.9)]
 default_hooks = dict(
     logger=dict(interval=20),
-    checkpoint=dict(interval=96, max_keep_ckpts=2))
+    checkpoint=dict(interval=176, max_keep_ckpts=2))
 tta_model = dict(type='PanopticTTA', scales=(1.0,), flip=True)
 log_processor = dict(window_size=20)
 randomness = dict(seed=0)
