@@ -82,9 +82,10 @@ def find_inputs(path: Path) -> tuple[list[Path], bool]:
         raise UserError(f'{path} does not exist; give an image, a folder of images or a video')
     if path.is_file():
         return [path], path.suffix.lower() in VIDEOS
-    files = sorted(p for p in path.rglob('*') if p.suffix.lower() in IMAGES)
+    found = sorted(path.rglob('*'))
+    files = [p for p in found if p.suffix.lower() in IMAGES] or [p for p in found if p.suffix.lower() in KEYPOINTS]
     if not files:
-        raise UserError(f'{path} holds no images ({" ".join(IMAGES)})')
+        raise UserError(f'{path} holds no images ({" ".join(IMAGES)}), and no 2-D joints ({" ".join(KEYPOINTS)})')
     return files, False
 
 
@@ -117,8 +118,8 @@ def main(argv=None) -> int:
         allow_pickle=args.allow_pickle,
     )
     out_dir = Path(args.out_dir)
-    if path.suffix.lower() in KEYPOINTS or hasattr(model, 'skeleton'):
-        return run_keypoints(model, path, out_dir, args)
+    if files[0].suffix.lower() in KEYPOINTS or hasattr(model, 'skeleton'):
+        return max(run_keypoints(model, file, out_dir, args) for file in files)
     if is_classifier(model):
         from ._classes import name_classes, run_classification
 

@@ -64,6 +64,26 @@ def pose_frames(points: Sequence[np.ndarray], poses: Sequence[np.ndarray], skele
         yield picture
 
 
+def pose_strip(poses: np.ndarray, skeleton: Skeleton, reach: float, count: int = 3, side: int = 260,
+               turn: float = 30.0) -> np.ndarray:
+    """Picture (side, count side, 3) uint8 RGB of a few poses of a film, evenly over it.
+
+    Args:
+        poses: (T, K, 3) metres, camera axes (y down), relative to the root.
+        skeleton: joints and bones.
+        reach: metres from the middle of a square to its edge.
+        count: squares. side: of each, pixels. turn: degrees by which the poses are turned about the vertical.
+    """
+    strip = np.full((side, count * side, 3), 255, np.uint8)
+    cos, sin = np.cos(np.deg2rad(turn)), np.sin(np.deg2rad(turn))
+    for square, frame in enumerate(np.linspace(0, len(poses) - 1, count + 2)[1:-1].round().astype(int)):
+        x, y, z = poses[frame].T
+        depth = cos * z - sin * x
+        place = np.stack([cos * x + sin * z, y + 0.2 * depth], -1) * (0.5 * side / reach) + side / 2
+        _draw(strip[:, square * side:(square + 1) * side], place, depth, skeleton, bone_colors(skeleton))
+    return strip
+
+
 def _draw(canvas: np.ndarray, places: np.ndarray, depth, skeleton: Skeleton, colors) -> None:
     """Bones and joints, the far ones first."""
     order = range(len(skeleton.edges)) if depth is None else np.argsort(

@@ -65,6 +65,14 @@ def test_missing_frames_are_told(checkpoint, tmp_path, capsys):
     assert found['frames_0'].tolist() == [0, 1, 2, 3, 6, 7, 8, 9, 10, 11] and found['person_0'].shape == (10, 17, 3)
 
 
+def test_a_folder_of_files(checkpoint, tmp_path):
+    for name in ('a', 'b'):
+        (tmp_path / 'files' / name).mkdir(parents=True)
+        np.savez(tmp_path / 'files' / name / f'{name}.npz', keypoints=people(frames=5), width=640, height=480)
+    assert run(tmp_path / 'files', checkpoint, tmp_path) == 0
+    assert sorted(p.name for p in (tmp_path / 'out').iterdir()) == ['a_3d.gif', 'a_3d.npz', 'b_3d.gif', 'b_3d.npz']
+
+
 @pytest.mark.parametrize('name, content, message', [
     ('joints', dict(keypoints=people(joints=15), width=9, height=9), r'joints\.npz, person 0: 15 joints, but the model lifts 17'),
     ('one', dict(keypoints=people(frames=1), width=9, height=9), r'one\.npz, person 0: one frame only.*at least two'),

@@ -40,4 +40,5 @@ def check(info: dict, report: Report) -> tuple[np.ndarray, np.ndarray] | None:
     frames = report.sums.setdefault('frames', [0])
     frames[0] += len(points)
     report.facts['frames'] = f'{frames[0]:,}'
-    return points[0], np.array(skeleton.edges)
+    first = points[0] * [-1, 1] if info.get('mirrored') else points[0]      # as the window is trained on
+    return first, np.array(skeleton.edges)

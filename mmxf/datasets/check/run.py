@@ -98,5 +98,6 @@ def _look(part: Any, report: Report, shown: list, sample: int | None, deadline: 
         report.looked_at += 1
         if found is not None and index in wanted and len(shown) < pictures:
             title = str(info.get('img_path') or info.get('file_name') or index).rpartition('/')[2]
+            title += ' mirrored' if info.get('mirrored') else ''
             shown.append((kind.__name__.rpartition('.')[2], found, title))
     shown.sort(key=lambda entry: entry[2])

@@ -9,14 +9,16 @@ import numpy as np
 from mmengine.hooks import Hook
 
 from mmxf.registry import HOOKS
+from mmxf.structures.skeleton import Skeleton
 from mmxf.visualization import panoptic_from_png, panoptic_sheet, read_rgb, side_by_side, write_image
+from mmxf.visualization.pose import pose_strip
 from mmxf.visualization.prediction import can_draw, draw_prediction
 
 
 @HOOKS.register_module()
 class PanopticVisualizationHook(Hook):
     """Writes sheets (image | ground truth | prediction) of panoptic predictions at validation and test; of other tasks
-    image and prediction.
+    image and prediction; of lifted poses, true and predicted ones from a few frames of each film.
 
     Ground truth comes from the data set's panoptic files where it knows them; without, the sheet has two
     pictures.
@@ -78,8 +80,15 @@ class PanopticVisualizationHook(Hook):
             position = (batch_idx * size + i) * get_world_size() + get_rank()
             if 0 <= self.num_samples <= position:
                 return
-            if can_draw(sample):
+            if 'pred_keypoints_3d' in sample:
+                self._draw_poses(dataset, sample, position, folder)
+            elif can_draw(sample):
                 self._draw_sample(runner, dataset, sample, position, folder)
+
+    def _draw_poses(self, dataset, sample, position: int, folder: Path) -> None:
+        title = ' '.join(str(sample.get(key)) for key in ('subject', 'action', 'camera') if sample.get(key) is not None)
+        sheet = pose_sheet(sample, Skeleton.from_metainfo(dataset.metainfo), title)
+        self.written.append(write_image(folder / f'{position:05d}_{title.replace(" ", "_").replace("/", "_")}.png', sheet))
 
     def _draw_sample(self, runner, dataset, sample, position: int, folder: Path) -> None:
         path = sample.get('img_path')
@@ -107,6 +116,16 @@ class PanopticVisualizationHook(Hook):
                 infos[str(info.get('img_path'))] = info
             self._infos[key] = infos
         return self._infos[key].get(str(path))
+
+
+def pose_sheet(sample, skeleton, title: str = '') -> np.ndarray:
+    """Sheet (RGB uint8) of a few lifted poses of a film, below the true ones where they are known."""
+    strips = [('prediction', sample.pred_keypoints_3d)]
+    if 'gt_keypoints_3d' in sample:
+        strips.insert(0, ('ground truth', sample.gt_keypoints_3d))
+    strips = [(name, np.nan_to_num(poses.cpu().numpy())) for name, poses in strips]
+    reach = 1.2 * max(0.1, *(float(np.abs(poses).max()) for _, poses in strips))
+    return side_by_side([(name, pose_strip(poses, skeleton, reach)) for name, poses in strips], title)
 
 
 def draw_sample(
