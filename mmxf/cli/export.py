@@ -81,18 +81,17 @@ def main(argv=None) -> int:
         f'{name} {"x".join(map(str, value.shape[1:]))}' for name, value in zip(program.inputs, arguments)) +
         (f', dynamic {" and ".join(args.dynamic)}' if args.dynamic else ', fixed') + f'; how to use it: {notes}')
     tolerance = TOLERANCE if args.tolerance is None else args.tolerance
-    passed = _report(program, out, batches, f'{source}', tolerance, compare)
+    groups = {f'{source}': batches}
     if 'size' in args.dynamic:
         size = other_size(shape)
-        passed &= _report(program, out, [at_size(batch, size) for batch in batches], f'the same at {size[0]} x {size[1]}',
-                          tolerance, compare)
+        groups[f'the same at {size[0]} x {size[1]}'] = [at_size(batch, size) for batch in batches]
     if 'batch' in args.dynamic and all(len(program.arguments(b)[0]) == 1 for b in batches) and len(batches) > 1:
         import torch
 
-        whole = dict(inputs=torch.cat([torch.as_tensor(batch['inputs']) for batch in batches]), data_samples=None) \
-            if isinstance(batches[0]['inputs'], torch.Tensor) and len({b['inputs'].shape for b in batches}) == 1 else None
-        if whole is not None:
-            passed &= _report(program, out, [whole], f'all {len(batches)} in one batch', tolerance, compare)
+        if isinstance(batches[0]['inputs'], torch.Tensor) and len({b['inputs'].shape for b in batches}) == 1:
+            whole = torch.cat([batch['inputs'] for batch in batches])
+            groups[f'all {len(batches)} in one batch'] = [dict(inputs=whole, data_samples=None)]
+    passed = _report(list(groups), compare(program, out, list(groups.values())), tolerance)
     print('the file agrees with the model' if passed else
           f'THE FILE DIFFERS from the model by more than {tolerance:g} of the norm: do not use it')
     return 0 if passed else 1
@@ -123,11 +122,12 @@ def _batch(program, arguments) -> dict:
     return dict(inputs=value, data_samples=None)
 
 
-def _report(program, path, batches, what: str, tolerance: float, compare) -> bool:
-    rows, model_ms, file_ms = compare(program, path, batches)
-    print(f'{what}: model {model_ms:.0f} ms, file {file_ms:.0f} ms (CPU)')
-    for row in rows:
-        print(f'  {row.name:<14} largest difference {row.largest:.1e}, relative {row.relative:.1e}' + (
-            f', {100 * row.agreement:.2f}% equal decisions' if row.agreement is not None else '') +
-            ('' if row.passed(tolerance) else '   FAILED'))
-    return all(row.passed(tolerance) for row in rows)
+def _report(groups: list[str], results: list, tolerance: float) -> bool:
+    """Prints what was compared; whether all of it passes."""
+    for what, (rows, model_ms, file_ms) in zip(groups, results):
+        print(f'{what}: model {model_ms:.0f} ms, file {file_ms:.0f} ms (CPU)')
+        for row in rows:
+            print(f'  {row.name:<14} largest difference {row.largest:.1e}, relative {row.relative:.1e}' + (
+                f', {100 * row.agreement:.2f}% equal decisions' if row.agreement is not None else '') +
+                ('' if row.passed(tolerance) else '   FAILED'))
+    return all(row.passed(tolerance) for rows, *_ in results for row in rows)

@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from mmxf.apis.export.detection import DetectionProgram
+from mmxf.apis.export.program import ImageProgram
+from mmxf.apis.export.write import onnx_problem, torch_problem
 from mmxf.apis.init_model import build_model, open_config
 from mmxf.cli.export import main
 
@@ -19,14 +22,18 @@ SMALL = {
     'kat/kat_t_mini.py': {'model.backbone.arch.depth': 2},
     'kat/kat_segmentation_mini.py': {'image_size': (64, 64), 'model.backbone.out_indices': (0, 1, 2, 3),
                                      'model.backbone.arch.depth': 4, 'model.auxiliary_head': None},
-    'kat/kat_detection_mini.py': {'image_size': (64, 64), 'model.backbone.arch.depth': 2, 'model.backbone.global_indices': (1,)},
+    'kat/kat_detection_mini.py': {'image_size': (64, 64), 'model.backbone.arch.depth': 2, 'model.backbone.global_indices': (1,),
+                                  'model.backbone.window': 5, 'model.test_cfg.rpn.max_per_img': 50,
+                                  'model.test_cfg.rcnn.max_per_img': 50},
     'ktpformer/ktpformer_f27_mini.py': {'model.backbone.depth': 1, 'model.windows_per_batch': 4},
     'ktpformer/ktpformer_diffusion_f243_h36m_cpn.py': {
         'num_frames': 9, 'model.backbone.denoiser.num_frames': 9, 'model.backbone.denoiser.depth': 1,
         'model.backbone.denoiser.channels': 32, 'model.backbone.sampling_steps': 2, 'model.backbone.num_hypotheses': 2}}
 SHARP = ('rpn_cls.weight', 'rpn_reg.weight', 'fc_cls.weight', 'fc_reg.weight', 'conv_logits.weight')
-ONNX = [name for name in ('onnx', 'onnxscript', 'onnxruntime') if importlib.util.find_spec(name) is None]
-needs_onnx = pytest.mark.skipif(bool(ONNX), reason=f'pip install {" ".join(ONNX)}: ONNX files are written and run with them')
+ANY_SIZE = ('--dynamic', 'batch', 'size')
+needs_onnx = pytest.mark.skipif(bool(onnx_problem()), reason=str(onnx_problem()))
+OLD = torch_problem(DetectionProgram, ['size'])
+needs_sizes = pytest.mark.skipif(bool(OLD), reason=str(OLD))
 
 
 @pytest.fixture(scope='module')
@@ -68,10 +75,12 @@ def export(world: Path, folder: Path, name: str, *more: str, kind: str = 'onnx')
 
 def agrees(world: Path, folder: Path, capsys, name: str) -> Path:
     """The ONNX file of a small resident, after it was compared with the model on samples."""
-    status, out = export(world, folder, name)
+    sized = name.startswith('kat')
+    status, out = export(world, folder, name, *(ANY_SIZE if sized else ()))
     shown = capsys.readouterr()
     said = shown.out
     assert status == 0, said + shown.err
+    assert not sized or 'the same at 128 x 128' in said
     assert 'the file agrees with the model' in said
     assert 'made-up' in said if 'ktpformer' in name else '2 samples of the test set' in said
     assert 'in one batch' in said, 'the dynamic batch was tried'
@@ -81,6 +90,7 @@ def agrees(world: Path, folder: Path, capsys, name: str) -> Path:
     graph = onnx.load(out).graph
     assert [i.name for i in graph.input] == list(notes['inputs']) and [o.name for o in graph.output] == list(notes['outputs'])
     assert next(iter(notes['inputs'].values()))[0] is None
+    assert not sized or notes['inputs']['image'] == [None, 3, None, None]
     return out
 
 
@@ -105,21 +115,30 @@ def test_kmax_in_onnx_runs_without_mmxf(world, tmp_path, capsys):
     assert 'score' in done.stdout and (tmp_path / 'labels.png').is_file()
 
 
-@pytest.mark.parametrize('name', ['kat/kat_segmentation_mini.py', 'kat/kat_detection_mini.py', 'ktpformer/ktpformer_f27_mini.py',
-                                  'ktpformer/ktpformer_diffusion_f243_h36m_cpn.py'])
+@pytest.mark.parametrize('name', ['ktpformer/ktpformer_f27_mini.py', 'ktpformer/ktpformer_diffusion_f243_h36m_cpn.py'])
 def test_torch_export_agrees_with_the_model(world, tmp_path, capsys, name):
     status, out = export(world, tmp_path, name, kind='torch-export')
     assert status == 0, capsys.readouterr().out
     assert out.stat().st_size > 10000
 
 
-@pytest.mark.parametrize('kind', ['torch-export', pytest.param('onnx', marks=needs_onnx)])
-def test_one_file_for_all_sizes(world, tmp_path, capsys, kind):
-    status, _ = export(world, tmp_path, 'kmax/kmax_r18_mini.py', '--dynamic', 'size', kind=kind)
+@needs_sizes
+@pytest.mark.parametrize('name', ['kmax/kmax_r18_mini.py', 'kat/kat_segmentation_mini.py', 'kat/kat_detection_mini.py'])
+def test_one_torch_file_for_all_sizes(world, tmp_path, capsys, name):
+    status, _ = export(world, tmp_path, name, *ANY_SIZE, kind='torch-export')
+    shown = capsys.readouterr()
+    assert status == 0, shown.out + shown.err
+    assert 'the same at 128 x 128' in shown.out and 'in one batch' in shown.out and 'the file agrees' in shown.out
+    assert json.loads(next(tmp_path.glob('file.*.json')).read_text())['inputs']['image'] == [None, 3, None, None]
+
+
+@needs_onnx
+def test_one_onnx_file_for_all_sizes(world, tmp_path, capsys):
+    status, _ = export(world, tmp_path, 'kmax/kmax_r18_mini.py', '--dynamic', 'size')
     shown = capsys.readouterr()
     assert status == 0, shown.out + shown.err
     assert 'the same at 128 x 128' in shown.out and 'the file agrees' in shown.out
-    assert json.loads(next(tmp_path.glob('file.*.json')).read_text())['inputs']['image'] == [1, 3, None, None]
+    assert json.loads((tmp_path / 'file.onnx.json').read_text())['inputs']['image'] == [1, 3, None, None]
 
 
 @pytest.mark.parametrize('name', ['kmax/kmax_r18_mini.py', 'kat/kat_t_mini.py'])
@@ -168,10 +187,11 @@ def test_detectors_of_other_kinds_say_what_is_in_the_way():
         program_of(model)
 
 
-def test_suppression_and_pooling_in_plain_tensors():
+def test_suppression_and_pooling_in_plain_tensors(monkeypatch):
     """What stands in torch's files against the operators that the models call."""
     from mmcv.ops import RoIAlign, nms
 
+    from mmxf.apis.export import detection_ops
     from mmxf.apis.export.detection_ops import pool_plain, suppress_plain
 
     generator = torch.Generator().manual_seed(0)
@@ -181,6 +201,7 @@ def test_suppression_and_pooling_in_plain_tensors():
     boxes[0, 3] = boxes[0, 4]                   # a twin
     boxes[1, 5, 2:] = boxes[1, 5, :2]           # no area
     scores = torch.rand(3, 30, generator=generator)
+    monkeypatch.setattr(detection_ops, 'CHUNK', 16)
     keep = suppress_plain(boxes, scores, 0.4)
     assert 0 < keep.sum() < keep.numel()
     for some, ranking, kept in zip(boxes, scores, keep):
@@ -193,6 +214,18 @@ def test_suppression_and_pooling_in_plain_tensors():
         torch.testing.assert_close(pool_plain(feature, boxes, 4, 0.25, ratio).flatten(0, 1), wanted, atol=1e-5, rtol=1e-5)
 
 
+def test_a_torch_too_old_is_named(monkeypatch, capsys, tmp_path):
+    from torch.torch_version import TorchVersion
+
+    monkeypatch.setattr(torch, '__version__', TorchVersion('2.4.1'))
+    assert main([str(ROOT / 'configs/kat/kat_t_mini.py'), str(tmp_path / 'x.pth')]) == 1
+    assert '--format onnx needs torch >= 2.7 (tested with 2.13), found 2.4.1' in capsys.readouterr().err
+    assert torch_problem(DetectionProgram) == 'exporting needs torch >= 2.7 (tested with 2.13), found 2.4.1'
+    assert torch_problem(ImageProgram) is None
+    assert 'exporting with --dynamic size needs torch >= 2.7' in torch_problem(ImageProgram, ['size'])
+
+
+@needs_onnx
 def test_onnx_without_its_packages_names_them(monkeypatch, capsys, tmp_path):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, 'find_spec', lambda name, *a: None if name == 'onnxscript' else find(name, *a))

@@ -1,5 +1,4 @@
 """Exported depth models say what the model says, and say something: depth that differs from pixel to pixel."""
-import importlib.util
 import json
 from pathlib import Path
 
@@ -8,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
+from mmxf.apis.export.write import onnx_problem
 from mmxf.apis.init_model import build_model, open_config
 from mmxf.cli.export import main
 from mmxf.datasets.miniworld.depth import DepthRequest, write_depth_panoramas
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = str(ROOT / 'configs/omnifusion/omnifusion_mini.py')
-ABSENT = [name for name in ('onnx', 'onnxscript', 'onnxruntime') if importlib.util.find_spec(name) is None]
-FORMATS = ['torch-export', pytest.param('onnx', marks=pytest.mark.skipif(bool(ABSENT), reason=f'pip install {" ".join(ABSENT)}'))]
+FORMATS = ['torch-export', pytest.param('onnx', marks=pytest.mark.skipif(bool(onnx_problem()), reason=str(onnx_problem())))]
 
 
 @pytest.fixture(scope='module')

@@ -22,7 +22,7 @@ class DetectionProgram(ImageProgram):
     """
 
     inputs = ('image', 'size')
-    dynamic = {}
+    least_torch = '2.7'     # 2.6 cannot trace the loop of the suppression
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__(model)
@@ -67,17 +67,15 @@ class DetectionProgram(ImageProgram):
         head, cfg = self.model.rpn_head, self.model.rpn_head.test_cfg
         logits, deltas = head(levels)
         priors = head.prior_generator.grid_priors([level.shape[-2:] for level in logits], device=logits[0].device)
-        most = max(min(prior.shape[0], cfg.nms_pre) if cfg.get('nms_pre', -1) > 0 else prior.shape[0] for prior in priors)
+        most = _candidates([prior.shape[0] for prior in priors], cfg.get('nms_pre', -1))
         boxes, scores = [], []
         for logit, delta, prior in zip(logits, deltas, priors):
-            score, index = _rows(logit, 1).squeeze(-1).sigmoid().topk(min(most, len(prior)), dim=1)
-            delta = _rows(delta, 4).gather(1, index.unsqueeze(-1).expand(-1, -1, 4))
-            box = _clip(_decode(head.bbox_coder, prior[index], delta), size)
-            valid = ((box[..., 2:] - box[..., :2]) > max(cfg.get('min_bbox_size', -1), -1)).all(-1) \
-                if cfg.get('min_bbox_size', -1) >= 0 else torch.ones_like(score, dtype=torch.bool)
-            spare = most - score.shape[1]
-            boxes.append(F.pad(box, (0, 0, 0, spare)))
-            scores.append(F.pad(torch.where(valid, score, -1.0), (0, spare), value=-1.0))
+            score, delta, prior = _best(_rows(logit, 1).squeeze(-1).sigmoid(), _rows(delta, 4), prior, most)
+            box = _clip(_decode(head.bbox_coder, prior, delta), size)
+            if cfg.get('min_bbox_size', -1) >= 0:
+                score = torch.where(((box[..., 2:] - box[..., :2]) > cfg.min_bbox_size).all(-1), score, -1.0)
+            boxes.append(box)
+            scores.append(score)
         boxes, scores = torch.stack(boxes, 1), torch.stack(scores, 1)                       # (B, L, N, 4), (B, L, N)
         keep = suppress(boxes.flatten(0, 1), scores.flatten(0, 1), cfg.nms.iou_threshold, self.onnx)
         scores = torch.where(keep.view_as(scores), scores, -1.0).flatten(1)
@@ -163,6 +161,28 @@ def _distances(got: Sequence[Tensor], expected: Sequence[Tensor]) -> Tensor:
 def _rows(x: Tensor, width: int) -> Tensor:
     """(B, A width, H, W) to (B, H W A, width)."""
     return x.permute(0, 2, 3, 1).flatten(1).unflatten(1, (-1, width))
+
+
+def _candidates(counts: Sequence[int], limit: int) -> int:
+    """How many boxes of each level are looked at; a number also where the counts are symbols of a file of any size."""
+    if not any(isinstance(count, torch.SymInt) for count in counts):
+        return max(min(count, limit) if limit > 0 else count for count in counts)
+    if limit <= 0:
+        raise UserError('--dynamic size: the region proposal network must say how many boxes of a level it looks at: set '
+                        'model.test_cfg.rpn.nms_pre')
+    return limit
+
+
+def _best(score: Tensor, delta: Tensor, prior: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The `most` best of scores (B, N), their deltas (B, N, 4) and priors (N, 4) -> (B, most), (B, most, 4) twice.
+
+    Where a level has fewer, or may have fewer in a file of any size, the last ones have score -1 and no extent.
+    """
+    count = prior.shape[0]
+    spare = most if isinstance(count, torch.SymInt) else max(most - count, 0)
+    score, index = F.pad(score, (0, spare), value=-1.0).topk(most, dim=1)
+    delta = F.pad(delta, (0, 0, 0, spare)).gather(1, index.unsqueeze(-1).expand(-1, -1, 4))
+    return score, delta, F.pad(prior, (0, 0, 0, spare))[index]
 
 
 def _decode(coder, priors: Tensor, deltas: Tensor) -> Tensor:

@@ -4,8 +4,6 @@ Each comes twice: as an operator of its own, which becomes ONNX's NonMaxSuppress
 exported programs, which must not ask for operators that a bare torch lacks.
 """
 # No `from __future__ import annotations`: torch 2.4 reads the operators' types from the annotations themselves.
-import math
-
 import torch
 from torch import Tensor
 
@@ -86,7 +84,7 @@ def _pool_chunk(feature: Tensor, boxes: Tensor, bins: int, scale: float, ratio: 
 def _weights(low: Tensor, high: Tensor, size: int, bins: int, scale: float, ratio: int) -> Tensor:
     """What each pixel of an axis adds to each bin: (B, R, bins, size), of bounds (B, R) in image pixels."""
     extent = (high - low) * scale
-    most = ratio if ratio > 0 else math.ceil(size / bins) + 1
+    most = ratio if ratio > 0 else (size + bins - 1) // bins + 1
     count = torch.full_like(extent, ratio) if ratio > 0 else (extent / bins).ceil()
     sample = torch.arange(most, dtype=low.dtype, device=low.device)
     at_bin = torch.arange(bins, dtype=low.dtype, device=low.device)[:, None]

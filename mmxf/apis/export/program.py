@@ -24,6 +24,7 @@ class Program(nn.Module):
     Attributes:
         inputs, outputs: names, in order.
         dynamic: of each input, axis -> name, those that may vary beside the batch.
+        least_torch, least_torch_any_size: the oldest torch that can trace it, of one size and of any.
         onnx: whether the file will be ONNX; parts that ONNX has an operator for then use it.
         notes: what a user of the file must know, written beside it.
     """
@@ -31,6 +32,8 @@ class Program(nn.Module):
     inputs: tuple[str, ...] = ('image',)
     outputs: tuple[str, ...] = ()
     dynamic: dict[str, dict[int, str]] = {}
+    least_torch = '2.4'
+    least_torch_any_size = '2.7'
     onnx = False
 
     def __init__(self, model: nn.Module) -> None:
@@ -84,6 +87,7 @@ class PanopticProgram(ImageProgram):
     """Class probabilities of every query, void last, and the queries' mask logits at a quarter of the size."""
 
     outputs = ('class_probs', 'mask_logits')
+    least_torch_any_size = '2.4'
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__(model)

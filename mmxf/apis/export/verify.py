@@ -114,16 +114,32 @@ def other_size(shape: Sequence[int]) -> tuple[int, int]:
     return height + STEP, max(width - STEP, 2 * STEP + width % STEP)
 
 
-def compare(program: Program, path: Path, batches: Sequence[dict]) -> tuple[list[Comparison], float, float]:
-    """Runs model and file on the same batches.
+def compare(program: Program, path: Path, groups: Sequence[Sequence[dict]]) -> list[tuple[list[Comparison], float, float]]:
+    """Runs the model and, in a process of its own, the file on the same batches.
+
+    Args:
+        program: what was exported.
+        path: the file.
+        groups: of batches; those of a group are compared together.
 
     Returns:
-        a comparison an output, and milliseconds of the model and of the file (medians, over the batches).
+        for each group a comparison an output, and milliseconds of the model and of the file (medians, over its batches).
 
     Raises:
         UserError: when the file does not run.
     """
-    arguments = [program.arguments(batch) for batch in batches]
+    arguments = [[program.arguments(batch) for batch in batches] for batches in groups]
+    results = []
+    for batches, (got, file_ms) in zip(groups, _by_file(program, path, arguments)):
+        expected, model_ms = _by_model(program, batches)
+        got = [program.align(*pair) for pair in zip(got, expected)]
+        rows = [_compare(name, [run[i] for run in got], [run[i] for run in expected]) for i, name in enumerate(program.outputs)]
+        results.append((rows, model_ms, file_ms))
+    return results
+
+
+def _by_model(program: Program, batches: Sequence[dict]) -> tuple[list[tuple[Tensor, ...]], float]:
+    """The model's outputs for each batch, and the median of the milliseconds."""
     expected, seconds = [], []
     with torch.no_grad():
         program.expected(batches[0])
@@ -131,10 +147,15 @@ def compare(program: Program, path: Path, batches: Sequence[dict]) -> tuple[list
             start = time.perf_counter()
             expected.append(program.expected(batch))
             seconds.append(time.perf_counter() - start)
+    return expected, 1e3 * float(np.median(seconds))
+
+
+def _by_file(program: Program, path: Path, groups: Sequence[Sequence[tuple[Tensor, ...]]]) -> list[tuple[list, float]]:
+    """For each group the file's outputs (a list for each batch), and the median of the milliseconds."""
+    # The first of a group runs twice, so that its time is not that of a start.
+    runs = [run for group in groups for run in (group[0], *group)]
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / 'in.npz', Path(folder) / 'out.npz'
-        # The first runs twice, so that its time is not that of the start.
-        runs = [arguments[0], *arguments]
         np.savez(source, **{f'{n}/{i}': value.numpy() for n, run in enumerate(runs) for i, value in enumerate(run)})
         script = Path(__file__).with_name('run_file.py')
         done = subprocess.run([sys.executable, '-I', str(script), str(path), str(source), str(target)], capture_output=True,
@@ -142,11 +163,14 @@ def compare(program: Program, path: Path, batches: Sequence[dict]) -> tuple[list
         if done.returncode:
             raise UserError(f'{path} was written but does not run:\n{done.stderr.strip()[-1500:]}')
         with np.load(target) as found:
-            got = [[torch.from_numpy(found[f'{n + 1}/{i}']) for i in range(len(program.outputs))] for n in range(len(arguments))]
-            times = found['seconds'][1:]
-    got = [program.align(*pair) for pair in zip(got, expected)]
-    rows = [_compare(name, [run[i] for run in got], [run[i] for run in expected]) for i, name in enumerate(program.outputs)]
-    return rows, 1e3 * float(np.median(seconds)), 1e3 * float(np.median(times))
+            outputs = [[torch.from_numpy(found[f'{n}/{i}']) for i in range(len(program.outputs))] for n in range(len(runs))]
+            seconds = found['seconds']
+    results, start = [], 0
+    for group in groups:
+        own = slice(start + 1, start + 1 + len(group))
+        results.append((outputs[own], 1e3 * float(np.median(seconds[own]))))
+        start += 1 + len(group)
+    return results
 
 
 def _compare(name: str, got: Sequence[Tensor], wanted: Sequence[Tensor]) -> Comparison:

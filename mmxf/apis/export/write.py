@@ -6,6 +6,7 @@ import json
 import logging
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -15,19 +16,40 @@ from mmxf.config import UserError
 
 from .detection_ops import translations
 from .program import Program
+from .sizes import AnySize
 
 SUFFIXES = {'torch-export': '.pt2', 'onnx': '.onnx'}
 ONNX_PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
+# 2.6 is known to fail (names that it gives twice), 2.13 to work; what lies between was not tried.
+ONNX_TORCH, TESTED_TORCH = '2.7', '2.13'
 # Sizes that a file of dynamic size serves keep the remainder by this (641 = 10 * 64 + 1): maps of all strides up to 32 are
 # then odd, or all even, on which the resizing rule of models for odd crops depends.
 STEP = 64
 
 
+def onnx_problem() -> str | None:
+    """What is in the way of writing ONNX files here, and what to do; None where nothing is."""
+    if torch.__version__ < ONNX_TORCH:
+        return (f'--format onnx needs torch >= {ONNX_TORCH} (tested with {TESTED_TORCH}), found {torch.__version__}: install '
+                'that, or use --format torch-export')
+    absent = [name for name in ONNX_PACKAGES if importlib.util.find_spec(name) is None]
+    return f'--format onnx needs {", ".join(absent)}, not installed here: pip install {" ".join(absent)}' if absent else None
+
+
 def check_packages() -> None:
     """Raises UserError where what ONNX files need is not installed."""
-    absent = [name for name in ONNX_PACKAGES if importlib.util.find_spec(name) is None]
-    if absent:
-        raise UserError(f'--format onnx needs {", ".join(absent)}, not installed here: pip install {" ".join(absent)}')
+    problem = onnx_problem()
+    if problem:
+        raise UserError(problem)
+
+
+def torch_problem(program: Program | type[Program], dynamic: Sequence[str] = ()) -> str | None:
+    """Why this torch cannot trace a program, with 'batch' and 'size' varying or not; None where it can."""
+    least = program.least_torch_any_size if 'size' in dynamic else program.least_torch
+    if torch.__version__ >= least:
+        return None
+    what = 'exporting with --dynamic size' if 'size' in dynamic else 'exporting'
+    return f'{what} needs torch >= {least} (tested with {TESTED_TORCH}), found {torch.__version__}'
 
 
 def dynamic_shapes(program: Program, arguments: Sequence[Tensor], dynamic: Sequence[str]) -> tuple | None:
@@ -57,6 +79,9 @@ def trace(program: Program, arguments: Sequence[Tensor], dynamic: Sequence[str] 
     Raises:
         UserError: where the model fixes what should be dynamic, or does what no exported file can hold.
     """
+    problem = torch_problem(program, dynamic)
+    if problem:
+        raise UserError(f'{type(program.model).__name__}: {problem}')
     if 'batch' in dynamic:      # a batch of one would be taken for a constant
         arguments = tuple(torch.cat([value, value])[:2] for value in arguments)
     if 'size' in dynamic and not any(program.dynamic.get(name) for name in program.inputs):
@@ -67,7 +92,7 @@ def trace(program: Program, arguments: Sequence[Tensor], dynamic: Sequence[str] 
     shapes = dynamic_shapes(program, arguments, dynamic)
     program.requires_grad_(False)
     # With gradients on, layers take their plain path: what they fold and fuse for inference is for this machine alone.
-    with torch.enable_grad(), warnings.catch_warnings():
+    with torch.enable_grad(), warnings.catch_warnings(), AnySize() if 'size' in dynamic else nullcontext():
         warnings.simplefilter('ignore')
         try:
             return torch.export.export(program, tuple(arguments), dynamic_shapes=shapes, strict=False)
@@ -107,8 +132,9 @@ def write_onnx(exported: torch.export.ExportedProgram, program: Program, argumen
                                      custom_translation_table=translations())
             made.save(str(path), external_data=False)
     except torch.onnx.errors.OnnxExporterError as error:
-        raise UserError(f'{type(program.model).__name__} holds what ONNX cannot say: {str(error).splitlines()[0]}. '
-                        '--format torch-export can hold it') from error
+        reason = error.__cause__ or error       # the node, not the advice of torch's developers
+        raise UserError(f'{type(program.model).__name__} holds what ONNX cannot say: {str(reason).splitlines()[0][:300]}\n'
+                        '--format torch-export can hold it; of --dynamic size, so may a file of one size') from error
     finally:
         quiet.setLevel(level)
 

@@ -55,6 +55,8 @@ def _factors(size: int, noise: float, identity: float) -> tuple[Tensor, Tensor]:
 def windows(x: Tensor, size: int) -> Tensor:
     """(B, H, W, C) -> (B * windows, size * size, C), padded with zeros right and below."""
     height, width = x.shape[1:3]
+    if isinstance(height, torch.SymInt) or isinstance(width, torch.SymInt):
+        return _any_windows(x, size)
     x = F.pad(x, (0, 0, 0, -width % size, 0, -height % size))
     rows, columns = x.shape[1] // size, x.shape[2] // size
     return x.view(x.shape[0], rows, size, columns, size, -1).transpose(2, 3).reshape(-1, size * size, x.shape[-1])
@@ -62,6 +64,32 @@ def windows(x: Tensor, size: int) -> Tensor:
 
 def merge_windows(x: Tensor, size: int, height: int, width: int) -> Tensor:
     """The inverse of `windows`: (B * windows, size * size, C) -> (B, H, W, C)."""
+    if isinstance(height, torch.SymInt) or isinstance(width, torch.SymInt):
+        return _merge_any_windows(x, size, height, width)
     rows, columns = -(-height // size), -(-width // size)
     x = x.view(-1, rows, columns, size, size, x.shape[-1]).transpose(2, 3)
     return x.reshape(-1, rows * size, columns * size, x.shape[-1])[:, :height, :width]
+
+
+def _any_windows(x: Tensor, size: int) -> Tensor:
+    """`windows` by indices: a file exported for all sizes must not ask whether a side is padded, or how many windows there are.
+
+    One window of zeros comes last, so that even the smallest image has two.
+    """
+    height, width = x.shape[1:3]
+    rows, columns = (height + size - 1) // size, (width + size - 1) // size     # ONNX divides towards zero
+    window, place = torch.arange(rows * columns + 1, device=x.device)[:, None], torch.arange(size * size, device=x.device)
+    above = window // columns
+    row, column = above * size + place // size, (window - above * columns) * size + place % size       # (windows, size * size)
+    index = torch.where((row < height) & (column < width), row * width + column, height * width)    # the last token is zero
+    tokens = F.pad(x.flatten(1, 2), (0, 0, 0, 1)).index_select(1, index.flatten())
+    return tokens.unflatten(1, (-1, size * size)).flatten(0, 1)
+
+
+def _merge_any_windows(x: Tensor, size: int, height: int, width: int) -> Tensor:
+    """`merge_windows` by indices."""
+    rows, columns = (height + size - 1) // size, (width + size - 1) // size     # ONNX divides towards zero
+    row, column = torch.arange(height, device=x.device)[:, None], torch.arange(width, device=x.device)
+    index = (row // size * columns + column // size) * size * size + row % size * size + column % size     # (H, W)
+    tokens = x.unflatten(0, (-1, rows * columns + 1)).flatten(1, 2)
+    return tokens.index_select(1, index.flatten()).unflatten(1, (height, width))

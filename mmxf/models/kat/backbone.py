@@ -178,7 +178,7 @@ class KAT(BaseModule):
         if self.cls_token is not None:
             x = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), x], 1)
         position = self.pos_embed
-        if grid != self.grid:
+        if _differ(grid, self.grid):
             position = torch.cat([position[:, :self.prefix], _resize(position[:, self.prefix:], self.grid, grid)], 1)
         return self.pos_drop(x + position), grid
 
@@ -200,8 +200,13 @@ class KAT(BaseModule):
 
 def _resize(position: Tensor, grid: tuple[int, int], new: tuple[int, int]) -> Tensor:
     """(1, h * w, C) of one grid to another, bicubic with antialiasing, as the official code does."""
-    if tuple(grid) == tuple(new):
+    if not _differ(grid, new):
         return position
     image = position.float().transpose(1, 2).unflatten(2, grid)
     image = F.interpolate(image, new, mode='bicubic', antialias=True, align_corners=False)
     return image.flatten(2).transpose(1, 2).to(position.dtype)
+
+
+def _differ(grid: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether two grids differ, or may: a file exported for all sizes has symbols for its grid, which no branch may ask."""
+    return any(isinstance(side, torch.SymInt) for side in (*grid, *other)) or tuple(grid) != tuple(other)
