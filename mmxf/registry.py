@@ -34,10 +34,11 @@ DATA_SAMPLERS = Registry('data sampler', parent=engine.DATA_SAMPLERS, scope='mmx
 LOOPS = Registry('loop', parent=engine.LOOPS, scope='mmxf', locations=['mmxf.engine'])
 # Visualisers.
 VISUALIZERS = Registry('visualizer', parent=engine.VISUALIZERS, scope='mmxf', locations=['mmxf.visualization'])
+# Where scalars and pictures of a run go.
+VISBACKENDS = Registry('vis backend', parent=engine.VISBACKENDS, scope='mmxf', locations=['mmxf.visualization.trackers'])
 
 # mmxf adds nothing to these; children all the same, or mmengine would complain that our scope has none.
 OPTIMIZERS = Registry('optimizer', parent=engine.OPTIMIZERS, scope='mmxf', locations=['mmxf.registry'])
-VISBACKENDS = Registry('vis backend', parent=engine.VISBACKENDS, scope='mmxf', locations=['mmxf.registry'])
 MODEL_WRAPPERS = Registry('model wrapper', parent=engine.MODEL_WRAPPERS, scope='mmxf', locations=['mmxf.registry'])
 LOG_PROCESSORS = Registry('log processor', parent=engine.LOG_PROCESSORS, scope='mmxf', locations=['mmxf.registry'])
 EVALUATOR = Registry('evaluator', parent=engine.EVALUATOR, scope='mmxf', locations=['mmxf.registry'])

@@ -113,14 +113,18 @@ def fake_packages(monkeypatch, seen: list) -> None:
             pass
 
     wandb = types.ModuleType('wandb')
-    wandb.init, wandb.define_metric = lambda **kwargs: None, lambda *args, **kwargs: None
-    wandb.log = lambda values, **kwargs: seen.append(('wandb', *next(iter(values.items())), kwargs.get('step')))
+    axis: list = []     # W&B draws over its own count of calls unless told otherwise
+    wandb.init, wandb.define_metric = lambda **kwargs: None, lambda name, step_metric: axis.append((name, step_metric))
+    wandb.log = lambda values, **kwargs: seen.append(
+        ('wandb', *next(iter(values.items())), values.get('step') if axis == [('*', 'step')] else len(seen)))
     wandb.run = types.SimpleNamespace(dir='.')
     mlflow = types.ModuleType('mlflow')
     mlflow.get_tracking_uri, mlflow.get_experiment_by_name = (lambda: ''), (lambda name: None)
-    mlflow.set_tracking_uri = mlflow.create_experiment = mlflow.set_experiment = mlflow.start_run = lambda *a, **k: None
+    mlflow.set_tracking_uri = lambda uri: seen.append(('mlflow', 'kept in', uri))
+    mlflow.create_experiment = mlflow.set_experiment = mlflow.start_run = lambda *a, **k: None
     mlflow.set_tags = mlflow.log_params = lambda *a, **k: None
     mlflow.active_run = lambda: None
+    mlflow.log_metric = lambda name, value, step=None: seen.append(('mlflow', name, value, step))
     mlflow.log_metrics = lambda values, step=None: seen.append(('mlflow', *next(iter(values.items())), step))
     mlflow.MlflowException = OSError
     for name, module in (('wandb', wandb), ('mlflow', mlflow), ('tensorboard', types.ModuleType('tensorboard'))):
@@ -134,7 +138,7 @@ def fake_packages(monkeypatch, seen: list) -> None:
 @pytest.mark.parametrize('kind', ['TensorboardVisBackend', 'WandbVisBackend', 'MLflowVisBackend'])
 @pytest.mark.parametrize('config', ['kmax/kmax_r18_mini.py', 'ktpformer/ktpformer_f27_mini.py'])
 def test_one_config_line_a_tracker(tmp_path, monkeypatch, kind, config):
-    from mmengine.registry import VISUALIZERS
+    from mmengine.registry import VISUALIZERS, DefaultScope
 
     from mmxf.cli._session import check_backends
     from mmxf.config import load_config
@@ -145,10 +149,15 @@ def test_one_config_line_a_tracker(tmp_path, monkeypatch, kind, config):
     cfg = load_config(tmp_path / 'mine.py')
     seen: list = []
     fake_packages(monkeypatch, seen)
+    monkeypatch.delenv('MLFLOW_TRACKING_URI', raising=False)
     check_backends(cfg)
-    drawer = VISUALIZERS.build(dict(cfg.visualizer, name=f'{kind}{config}', save_dir=str(tmp_path)))
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):    # as the Runner does
+        drawer = VISUALIZERS.build(dict(cfg.visualizer, name=f'{kind}{config}', save_dir=str(tmp_path)))
     drawer.add_scalars(dict(loss=2.0), step=7, file_path='x.json')
-    assert len(seen) == 1 and seen[0][1] == 'loss' and float(seen[0][2]) == 2.0, seen
+    drawer.add_scalar('lr', 0.5, step=9)
+    if kind.startswith('MLflow'):
+        assert seen.pop(0)[2] == 'sqlite:///mlflow.db', 'MLflow 3 refuses a folder of files'
+    assert [(name, float(value), step) for _, name, value, step in seen] == [('loss', 2.0, 7), ('lr', 0.5, 9)]
 
 
 def test_a_tracker_that_is_not_installed_is_named(monkeypatch):
