@@ -16,6 +16,7 @@ import hashlib
 import os
 import re
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -154,7 +155,8 @@ def _download(url: str, wanted: str | None) -> Path:
         part = target.with_name(f'.{target.name}.{os.getpid()}.part')
         try:
             request = urllib.request.Request(url, headers=_headers(url))
-            with urllib.request.urlopen(request, timeout=TIMEOUT) as answer, open(part, 'wb') as file:
+            opener = urllib.request.build_opener(_TokenStaysHome)
+            with opener.open(request, timeout=TIMEOUT) as answer, open(part, 'wb') as file:
                 length, done = answer.headers.get('Content-Length'), 0
                 while block := answer.read(1 << 20):
                     file.write(block)
@@ -182,6 +184,17 @@ def _headers(url: str) -> dict[str, str]:
     if token and url.startswith(host + '/'):
         headers['Authorization'] = f'Bearer {token}'
     return headers
+
+
+class _TokenStaysHome(urllib.request.HTTPRedirectHandler):
+    """The Hub sends on to the host of its large files, with a signed address; the token is not for that host, which may refuse
+    a request that has both."""
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
+        request = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if request is not None and urllib.parse.urlsplit(newurl)[:2] != urllib.parse.urlsplit(req.full_url)[:2]:
+            request.remove_header('Authorization')
+        return request
 
 
 @contextlib.contextmanager

@@ -67,6 +67,35 @@ def test_hub_ids_become_addresses(server):
         web_address('hub://net')
 
 
+def test_the_token_goes_to_the_hub_alone(server, monkeypatch):
+    """The Hub's ways to a file: within its host, and on to another host's signed address."""
+    put(server, 'large.bin', b'large')
+    seen = []
+
+    class Hub(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            seen.append((self.path.rpartition('/')[2], self.headers['Authorization']))
+            near = self.path.endswith('x.pth')
+            self.send_response(307 if near else 302)
+            self.send_header('Location', '/cache/model.safetensors' if near else f'{server.url}/large.bin')
+            self.end_headers()
+
+        def log_message(self, *args):
+            pass
+
+    asked = server.RequestHandlerClass
+    told, get = [], asked.do_GET
+    monkeypatch.setattr(asked, 'do_GET', lambda self: (told.append(self.headers['Authorization']), get(self)))
+    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), Hub) as hub:
+        threading.Thread(target=hub.serve_forever, daemon=True).start()
+        monkeypatch.setenv('HF_ENDPOINT', f'http://127.0.0.1:{hub.server_port}')
+        monkeypatch.setenv('HF_TOKEN', 'secret')
+        assert open(locate('hub://owner/net@v1/x.pth'), 'rb').read() == b'large'
+        hub.shutdown()
+    assert seen == [('x.pth', 'Bearer secret'), ('model.safetensors', 'Bearer secret')]
+    assert told == [None]
+
+
 def test_mirrors_are_tried_in_turn_and_sums_decide(server):
     total = put(server, 'good.pth')
     put(server, 'bad.pth', b'changed')
