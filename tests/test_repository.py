@@ -156,7 +156,7 @@ def test_every_distribution_that_is_imported_is_required():
                          matplotlib='matplotlib', pycocotools='pycocotools', cityscapesscripts='cityscapesscripts',
                          mmengine='onedl-mmengine', mmcv='onedl-mmcv', mmdet='onedl-mmdetection',
                          mmseg='onedl-mmsegmentation', yaml='pyyaml')
-    optional = {'torchvision', 'triton', 'onnxruntime', 'onnxscript', 'fcntl', 'resource'}
+    optional = {'torchvision', 'triton', 'numba', 'onnxruntime', 'onnxscript', 'fcntl', 'resource'}
     lines = (ROOT / 'requirements/runtime.txt').read_text().splitlines()
     required = {re.split(r'[<>=]', line)[0] for line in lines if line and not line.startswith('#')}
     imported = set()
