@@ -66,7 +66,7 @@ def test_boxes_of_blood_cells(real_data, tmp_path):
         'train_dataloader.batch_size': 4, 'train_dataloader.dataset': cells(real_data, 'train', pipeline=train_pipeline),
         'val_dataloader.dataset': cells(real_data, 'val', pipeline=test_pipeline, test_mode=True, indices=30),
         'val_evaluator': [dict(type='mmdet.VOCMetric', metric='mAP', eval_mode='11points')],
-        'train_cfg.val_interval': 30}, tmp_path, 120)
+        'train_cfg.val_interval': 30, 'train_cfg.dynamic_intervals': [(32, 120)]}, tmp_path, 120)
     ap = logged(log, 'pascal_voc/mAP')
     assert ap[-1] > 0.25 and ap[-1] > ap[0] + 0.1, ap              # measured: 0.02 -> 0.43
 
@@ -86,6 +86,6 @@ def test_streets(real_data, tmp_path):
         'num_classes': len(STREET), 'train_dataloader.batch_size': 4, 'train_dataloader.dataset': camvid('train', train_pipeline),
         'val_dataloader.dataset': camvid('val', [*load, labels, dict(type='mmseg.PackSegInputs')], test_mode=True),
         'val_evaluator': [dict(type='mmseg.IoUMetric', iou_metrics=['mIoU'])],
-        'train_cfg.val_interval': 15}, tmp_path, 120)
+        'train_cfg.val_interval': 15, 'train_cfg.dynamic_intervals': [(17, 90)]}, tmp_path, 90)
     miou = logged(log, 'mIoU')
-    assert miou[-1] > 14 and miou[-1] > miou[0] + 5, miou           # measured: 8.4 -> 16.4
+    assert miou[-1] > 14 and miou[-1] > miou[0] + 5, miou           # measured: 8.2 -> 16.2
