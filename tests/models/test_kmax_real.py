@@ -9,7 +9,7 @@ import mmxf  # noqa: F401
 from mmxf.config import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
-SIZE = (320, 480)     # one image fills its width and height, the other its width
+SIZE = (352, 512)     # one image fills its width and height, the other its width
 
 
 def config(real_data: Path, work_dir: Path):
