@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from mmxf.allocator import keep_freed_memory
 from mmxf.evaluation.panoptic_files import evaluate_files, read_segments
 from mmxf.evaluation.panoptic_png import read_panoptic_png
 from mmxf.evaluation.panoptic_quality import Segments, count_matches, segment_histogram
@@ -148,6 +149,7 @@ def main() -> None:
     parser.add_argument('--repeats', type=int, default=3)
     args = parser.parse_args()
     cv2.setNumThreads(1)
+    keep_freed_memory()                    # as tools/eval_panoptic.py does
     with tempfile.TemporaryDirectory() as folder:
         paths = generate(Path(folder), args.images)
         per_image = 1e3 / args.images

@@ -17,7 +17,7 @@ def real_data() -> Path:
 @pytest.fixture(scope='session', autouse=True)
 def _memory_goes_back():
     """Commands called in this process do not keep freed memory: a process of many tests would grow to the largest's size."""
-    from mmxf.engine import allocator
+    from mmxf import allocator
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(allocator, 'keep_freed_memory', lambda: False)

@@ -274,15 +274,17 @@ def compiled_ops() -> Iterator[Finding]:
 
 
 def cpu_kernels() -> Iterator[Finding]:
-    """numba, which mmdetection brings along and one operator is several times faster with."""
+    """numba, which mmdetection brings along and one operator and one metric are several times faster with."""
     done = _child('import torch, numba\nfrom mmxf.ops import rational_numba\n'
-                  'rational_numba.functions(5, 4, torch.float32)\nprint(numba.__version__)', timeout=180)
+                  'rational_numba.functions(5, 4, torch.float32)\n'
+                  'from mmxf.evaluation import pixel_loops\nprint(numba.__version__)', timeout=180)
     if done.returncode:
         line = (done.stderr.strip().splitlines() or [f'exit status {done.returncode}'])[-1]
-        yield Finding('ops', 'warning', "KAT's rational function runs in plain torch on the CPU, several times slower: numba "
-                      f'cannot be used ({line[:200]})', 'pip install -U numba')
+        yield Finding('ops', 'warning', "on the CPU KAT's rational function and the scoring of panoptic PNGs are several times "
+                      f'slower: numba cannot be used ({line[:200]})', 'pip install -U numba')
     else:
-        yield Finding('ops', 'ok', f"numba {done.stdout.strip().splitlines()[-1]} compiles KAT's rational function for the CPU")
+        yield Finding('ops', 'ok', f"numba {done.stdout.strip().splitlines()[-1]} compiles KAT's rational function "
+                      'and the scoring of panoptic PNGs')
 
 
 def disk() -> Iterator[Finding]:

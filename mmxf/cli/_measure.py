@@ -28,9 +28,9 @@ class Subject:
     def __init__(self, spec: dict, training: bool, evaluation: bool = True) -> None:
         import torch
 
+        from mmxf.allocator import keep_freed_memory
         from mmxf.apis.init_model import build_model
         from mmxf.apis.synthetic import open_at_size, synthetic_batch
-        from mmxf.engine.allocator import keep_freed_memory
 
         self.spec = spec
         self.device = torch.device(spec['device'])

@@ -137,7 +137,7 @@ def fit_to_machine(cfg: Any) -> list[str]:
     """
     import torch
 
-    from mmxf.engine.allocator import keep_freed_memory
+    from mmxf.allocator import keep_freed_memory
     from mmxf.engine.distributed import prepare_cpu_processes
 
     processes = world_size(cfg.launcher)

@@ -96,12 +96,12 @@ def main(argv=None) -> int:
     files, video = find_inputs(path)
     import torch
 
+    from mmxf.allocator import keep_freed_memory
     from mmxf.apis import init_model
     from mmxf.apis.synthetic import is_classifier
     from mmxf.apis.synthetic_depth import is_depth_model
     from mmxf.config import UserError
     from mmxf.config.overrides import parse_options
-    from mmxf.engine.allocator import keep_freed_memory
 
     device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
     if args.batch_size is None:

@@ -22,10 +22,12 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
+    from mmxf.allocator import keep_freed_memory
     from mmxf.evaluation.panoptic_files import evaluate_files
     from mmxf.evaluation.panoptic_report import panoptic_table, write_json
 
     from ._progress import show_progress
+    keep_freed_memory()                    # each image's maps lie where the last one's did
     try:
         results = evaluate_files(args.gt, args.pred, args.gt_dir, args.pred_dir, args.workers,
                                  show_progress('images'))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from .panoptic_png import read_panoptic_png
-from .panoptic_quality import ClassCounts, Segments, count_matches, find_ids, segment_histogram, summarize
+from .panoptic_quality import ClassCounts, Segments, count_matches, find_ids, segment_histogram, summarize, without_pixels
 
 
 class PanopticFormatError(ValueError):
@@ -97,9 +97,9 @@ def check_prediction(histogram: tuple, pred: Segments, annotation: dict, json_pa
         count = int(pixels[pred_ids == segment].sum())
         raise PanopticFormatError(f'{image}: {png} holds segment id {segment} ({count} pixels), which '
                                   f'{json_path} does not list; list it there, or paint it 0 (void)')
-    absent = np.setdiff1d(np.arange(pred.ids.size), place)
+    absent = without_pixels(pred.ids, place)
     if absent.size:
-        raise PanopticFormatError(f'{image}: {json_path} lists segment ids {pred.ids[absent].tolist()}, of '
+        raise PanopticFormatError(f'{image}: {json_path} lists segment ids {absent.tolist()}, of '
                                   f'which {png} holds no pixel; drop segments that others cover entirely')
     if (pred.labels < 0).any():
         segment = int(pred.ids[pred.labels < 0][0])
@@ -111,16 +111,17 @@ def check_prediction(histogram: tuple, pred: Segments, annotation: dict, json_pa
 def ground_truth_oddities(histogram: tuple, gt: Segments, annotation: dict, json_path: str,
                           png: str) -> list[str]:
     """What is wrong with the ground truth of an image: scored as panopticapi does, but worth knowing."""
-    gt_ids = np.unique(histogram[0])
-    stray = gt_ids[(find_ids(gt.ids, gt_ids) < 0) & (gt_ids != 0)]
-    absent = np.setdiff1d(gt.ids, gt_ids)
+    gt_ids = histogram[0]
+    place = find_ids(gt.ids, gt_ids)
+    stray = gt_ids[(place < 0) & (gt_ids != 0)]
+    absent = without_pixels(gt.ids, place)
     image = f"image {annotation['image_id']}"
     notes = []
     if stray.size:
-        notes.append(f'{image}: ground truth {png} holds segment ids {stray.tolist()[:5]}, which {json_path} '
+        notes.append(f'{image}: ground truth {png} holds segment ids {np.unique(stray).tolist()[:5]}, which {json_path} '
                      'does not list; those pixels count as neither segment nor void')
     if absent.size:
-        notes.append(f'{image}: ground truth {json_path} lists segment ids {absent.tolist()[:5]}, of which '
+        notes.append(f'{image}: ground truth {json_path} lists segment ids {np.sort(absent).tolist()[:5]}, of which '
                      f'{png} holds no pixel; they count as missed')
     if (gt.labels < 0).any():
         notes.append(f'{image}: ground truth {json_path} has segments of categories that are not scored')
@@ -139,6 +140,19 @@ def pair_annotations(gt_json: str, truth: list[dict], pred_json: str,
     notes = [f'{pred_json}: {len(extra)} predictions are of images that {gt_json} does not annotate, '
              f'image_id {min(extra, key=str)!r} among them; left out'] if extra else []
     return [(annotation, by_image[annotation['image_id']]) for annotation in truth], notes
+
+
+def histogram_of_files(gt_png: str | os.PathLike, pred_png: str | os.PathLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """:func:`segment_histogram` of two PNGs; where both are plain, without making the maps.
+
+    Raises:
+        FileNotFoundError, ValueError: naming the file that is at fault, or both when their sizes differ.
+    """
+    maps = read_panoptic_png(gt_png), read_panoptic_png(pred_png)
+    try:
+        return segment_histogram(*maps)
+    except ValueError as error:
+        raise ValueError(f'{error} ({gt_png}, {pred_png})') from None
 
 
 def evaluate_files(gt_json: str | os.PathLike, pred_json: str | os.PathLike,
@@ -178,13 +192,9 @@ def evaluate_files(gt_json: str | os.PathLike, pred_json: str | os.PathLike,
         gt_png, pred_png = gt_dir / gt_ann['file_name'], pred_dir / pred_ann['file_name']
         gt, pred = read_segments(gt_ann, label_of, True), read_segments(pred_ann, label_of, False)
         try:
-            gt_map, pred_map = read_panoptic_png(gt_png), read_panoptic_png(pred_png)
+            histogram = histogram_of_files(gt_png, pred_png)
         except (OSError, ValueError) as error:
             raise PanopticFormatError(f"image {gt_ann['image_id']}: {error}") from None
-        try:
-            histogram = segment_histogram(gt_map, pred_map)
-        except ValueError as error:
-            raise PanopticFormatError(f"image {gt_ann['image_id']}: {error} ({gt_png}, {pred_png})") from None
         check_prediction(histogram, pred, pred_ann, pred_json, str(pred_png))
         odd = ground_truth_oddities(histogram, gt, gt_ann, gt_json, str(gt_png))
         return count_matches(histogram, gt, pred, len(categories)), odd

@@ -5,6 +5,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from .rgb_png import read_rgb_png
+
 MAX_SEGMENT_ID = 256**3 - 1
 
 
@@ -18,7 +20,10 @@ def read_panoptic_png(path: str | os.PathLike) -> np.ndarray:
         FileNotFoundError: the file is absent.
         ValueError: it cannot be decoded, or is no 8-bit colour image.
     """
-    # OpenCV decodes faster than PIL here: PIL copies through an encoder on its way to numpy.
+    ids = read_rgb_png(path)
+    if ids is not None:
+        return ids
+    # Every other file, with what is wrong about it. PIL would copy through an encoder on its way to numpy.
     image = cv2.imread(os.fspath(path), cv2.IMREAD_UNCHANGED)
     if image is None:
         if not Path(path).is_file():

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .rgb_png import pixel_loops
+
 
 @dataclass
 class Segments:
@@ -34,7 +36,7 @@ class Segments:
     areas: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        if np.unique(self.ids).size != self.ids.size:
+        if len(set(self.ids.tolist())) != self.ids.size:
             raise ValueError(f'segment ids repeat: {self.ids.tolist()}')
 
 
@@ -74,6 +76,11 @@ def segment_histogram(gt: np.ndarray, pred: np.ndarray) -> tuple[np.ndarray, np.
     gt, pred = gt.ravel(), pred.ravel()
     if not gt.size:
         return (np.zeros(0, np.int64), ) * 3
+    loops = pixel_loops()
+    if loops and gt.dtype.itemsize == pred.dtype.itemsize == 4:
+        found = loops.count_pairs(*(np.ascontiguousarray(ids).view(np.uint32) for ids in (gt, pred)))
+        if found:
+            return found
     change = gt[1:] != gt[:-1]
     change |= pred[1:] != pred[:-1]
     heads = np.flatnonzero(change)
@@ -115,9 +122,17 @@ def find_ids(table: np.ndarray, ids: np.ndarray) -> np.ndarray:
     """Position of each of ``ids`` in ``table`` (unique, any order), -1 where it is absent."""
     if not table.size:
         return np.full(ids.shape, -1)
-    order = np.argsort(table)
-    place = order[np.searchsorted(table, ids, sorter=order).clip(max=table.size - 1)]
-    return np.where(table[place] == ids, place, -1)
+    order = table.argsort()
+    place = order.take(table.searchsorted(ids, sorter=order), mode='clip')
+    place[table[place] != ids] = -1
+    return place
+
+
+def without_pixels(table: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Those of ``table`` that no entry of ``place``, of :func:`find_ids`, points at."""
+    absent = np.ones(table.size + 1, bool)
+    absent[place] = False                  # -1 is the last one
+    return table[absent[:-1]]
 
 
 def count_matches(histogram: tuple[np.ndarray, np.ndarray, np.ndarray], gt: Segments, pred: Segments,
@@ -133,9 +148,10 @@ def count_matches(histogram: tuple[np.ndarray, np.ndarray, np.ndarray], gt: Segm
     gt_ids, pred_ids, pixels = histogram
     g, p = find_ids(gt.ids, gt_ids), find_ids(pred.ids, pred_ids)
     crowd = gt.iscrowd if gt.iscrowd is not None else np.zeros(gt.ids.size, bool)
-    gt_area = gt.areas if gt.areas is not None else _sum(g, pixels, g >= 0, gt.ids.size)
-    pred_area = _sum(p, pixels, p >= 0, pred.ids.size)
-    on_void = _sum(p, pixels, (p >= 0) & (gt_ids == 0), pred.ids.size)
+    gt_area = gt.areas if gt.areas is not None else _sum(g, pixels, gt.ids.size)
+    pred_area = _sum(p, pixels, pred.ids.size)
+    void = gt_ids == 0
+    on_void = _sum(p[void], pixels[void], pred.ids.size)
 
     both = np.flatnonzero((g >= 0) & (p >= 0))
     g, p, pixels = g[both], p[both], pixels[both]
@@ -149,10 +165,13 @@ def count_matches(histogram: tuple[np.ndarray, np.ndarray, np.ndarray], gt: Segm
     missed = ~crowd & (gt.labels >= 0)
     missed[gm] = False
 
-    crowd_of = np.full(num_classes, -1)
-    scored_crowds = np.flatnonzero(crowd & (gt.labels >= 0))
-    crowd_of[gt.labels[scored_crowds]] = scored_crowds  # the last one listed stays
-    ignored = on_void + _sum(p, pixels, crowd_of[pred.labels[p]] == g, pred.ids.size)
+    ignored = on_void
+    if crowd.any():
+        crowd_of = np.full(num_classes, -1)
+        scored_crowds = np.flatnonzero(crowd & (gt.labels >= 0))
+        crowd_of[gt.labels[scored_crowds]] = scored_crowds  # the last one listed stays
+        on_crowd = crowd_of[pred.labels[p]] == g
+        ignored = on_void + _sum(p[on_crowd], pixels[on_crowd], pred.ids.size)
     wrong = ignored <= 0.5 * pred_area
     wrong[pm] = False
 
@@ -164,8 +183,9 @@ def count_matches(histogram: tuple[np.ndarray, np.ndarray, np.ndarray], gt: Segm
         iou=np.bincount(matched_labels, weights=iou, minlength=num_classes))
 
 
-def _sum(index: np.ndarray, pixels: np.ndarray, where: np.ndarray, size: int) -> np.ndarray:
-    return np.bincount(index[where], weights=pixels[where], minlength=size).astype(np.int64)
+def _sum(place: np.ndarray, pixels: np.ndarray, size: int) -> np.ndarray:
+    """(size,) whole float64: the pixels of each place; those of place -1 are left out."""
+    return np.bincount(place + 1, weights=pixels, minlength=size + 1)[1:]
 
 
 def quality(counts: ClassCounts) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

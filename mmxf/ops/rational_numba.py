@@ -1,9 +1,7 @@
 """The group-wise rational function on the CPU in one pass over memory, compiled by numba.
 
-numba comes with mmdetection and needs no compiler. It is imported at the first call, and without it `rational` takes the torch
-path. Functions are written out for each pair of orders, so that LLVM sees neither loops over powers nor arrays of coefficients
-in the loop over elements, and makes SIMD code of it. The code is kept on disk for later processes where a folder can be written
-(beside this file, else in the user's cache; the environment variable NUMBA_CACHE_DIR names another).
+Without numba `rational` takes the torch path. Functions are written out for each pair of orders, so that LLVM sees neither loops
+over powers nor arrays of coefficients in the loop over elements, and makes SIMD code of it.
 
 The work is parted among torch's threads by fixed bounds, so that sums are the same bits in every run with as many threads.
 numba's own threads are not used: two calls at once abort the process with its default ones, and with others a fork hangs.
@@ -16,6 +14,7 @@ import torch
 from torch import Tensor
 
 from . import threads
+from .jit import jit
 
 # Elements of a part at least: handing one to a thread takes as long as some ten thousand elements.
 PART = 65536
@@ -93,11 +92,8 @@ def source(m: int, n: int) -> str:
 @functools.cache
 def _compiled(m: int, n: int, kind: torch.dtype) -> tuple[Callable, Callable]:
     """``forward`` and ``backward`` of `source`, for float32 or float64, as machine code that runs without Python's lock."""
-    import numba
     from numba import types
 
-    if numba.config.DISABLE_JIT:
-        raise ImportError('NUMBA_DISABLE_JIT is set')
     real = types.float32 if kind == torch.float32 else types.float64
     line, table, sums = real[::1], real[:, ::1], types.float64[:, ::1]
     ends = (types.intp, types.intp)
@@ -107,13 +103,10 @@ def _compiled(m: int, n: int, kind: torch.dtype) -> tuple[Callable, Callable]:
 
     def make(name: str, *arguments) -> Callable:
         # A multiplication and an addition may be one instruction, sums have any order; NaN and infinity are kept.
-        options = dict(nogil=True, error_model='numpy', fastmath={'contract'} | ({'reassoc'} if name == 'backward' else set()))
+        fastmath = {'contract'} | ({'reassoc'} if name == 'backward' else set())
         function = functions[name]
         function.__qualname__ = f'{name}_{m}_{n}'
-        try:
-            return numba.njit(types.void(*arguments), cache=True, **options)(function)
-        except Exception:                # no folder for the cache, no room in it, a damaged one
-            return numba.njit(types.void(*arguments), **options)(function)
+        return jit(function, types.void(*arguments), error_model='numpy', fastmath=fastmath)
 
     return make('forward', line, line, table, table, *ends), make('backward', line, line, line, table, table, sums, *ends)
 

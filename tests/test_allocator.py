@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
-from mmxf.engine.allocator import keep_freed_memory
+from mmxf.allocator import keep_freed_memory
 
 FAULTS = '''
 import resource, torch
-from mmxf.engine.allocator import keep_freed_memory
+from mmxf.allocator import keep_freed_memory
 KEEP and keep_freed_memory()
 for i in range(40):
     if i == 20:     # the heap has its final size
