@@ -2,10 +2,10 @@
 
     python benchmarks/panoptic_eval.py [--images 100]
     PYTHONPATH=<clone of cocodataset/panopticapi> python benchmarks/panoptic_eval.py
+    python benchmarks/panoptic_eval.py --gt GT.json --pred PRED.json      # files of yours, their PNGs in GT/ and PRED/
 
 All figures are milliseconds an image in one process and one thread unless said otherwise: ``arrays`` is scoring of
-maps in memory, ``files`` adds reading the JSON and decoding two PNGs, a cost that both evaluations share. Both see
-the same files and must agree to 1e-9.
+maps in memory, ``files`` adds reading the JSON and decoding two PNGs. Both see the same files and must agree to 1e-9.
 """
 
 import argparse
@@ -76,6 +76,17 @@ def generate(folder: Path, images: int, height: int = 480, width: int = 640) -> 
     return paths
 
 
+def categories_of(paths: dict[str, str]) -> list[dict]:
+    return json.loads(Path(paths['gt_json']).read_text())['categories']
+
+
+def pairs_of(paths: dict[str, str]) -> list[tuple[dict, dict]]:
+    """The annotations of each image, true and predicted."""
+    gt, pred = (json.loads(Path(paths[f'{name}_json']).read_text())['annotations'] for name in ('gt', 'pred'))
+    predicted = {annotation['image_id']: annotation for annotation in pred}
+    return [(annotation, predicted[annotation['image_id']]) for annotation in gt]
+
+
 def best_time(function, repeats: int) -> float:
     """Seconds of the fastest of ``repeats`` calls: the one least disturbed by others on the machine."""
     seconds = []
@@ -88,10 +99,9 @@ def best_time(function, repeats: int) -> float:
 
 def time_arrays(paths: dict[str, str], repeats: int) -> float:
     """Seconds for scoring all maps from memory."""
-    label_of = {category['id']: k for k, category in enumerate(CATEGORIES)}
+    label_of = {category['id']: k for k, category in enumerate(categories_of(paths))}
     loaded = []
-    contents = [json.loads(Path(paths[f'{name}_json']).read_text())['annotations'] for name in ('gt', 'pred')]
-    for gt, pred in zip(*contents):
+    for gt, pred in pairs_of(paths):
         maps = [
             read_panoptic_png(Path(paths[f'{name}_dir']) / annotation['file_name'])
             for name, annotation in (('gt', gt), ('pred', pred))
@@ -102,7 +112,7 @@ def time_arrays(paths: dict[str, str], repeats: int) -> float:
         for gt_map, pred_map, gt, pred in loaded:
             truth: Segments = read_segments(gt, label_of, ground_truth=True)
             guess = read_segments(pred, label_of, ground_truth=False)
-            count_matches(segment_histogram(gt_map, pred_map), truth, guess, len(CATEGORIES))
+            count_matches(segment_histogram(gt_map, pred_map), truth, guess, len(label_of))
 
     return best_time(score, repeats)
 
@@ -114,13 +124,13 @@ def time_panopticapi(paths: dict[str, str], repeats: int) -> tuple[float, float,
         from panopticapi import evaluation
     except ImportError:
         return None
-    gt, pred = (json.loads(Path(paths[f'{name}_json']).read_text())['annotations'] for name in ('gt', 'pred'))
-    categories = {category['id']: category for category in CATEGORIES}
+    pairs = pairs_of(paths)
+    categories = {category['id']: category for category in categories_of(paths)}
     results = {}
 
     def single() -> None:
         with contextlib.redirect_stdout(io.StringIO()):
-            evaluation.pq_compute_single_core(0, list(zip(gt, pred)), paths['gt_dir'], paths['pred_dir'], categories)
+            evaluation.pq_compute_single_core(0, pairs, paths['gt_dir'], paths['pred_dir'], categories)
 
     def pool() -> None:
         with contextlib.redirect_stdout(io.StringIO()):
@@ -134,7 +144,7 @@ def time_panopticapi(paths: dict[str, str], repeats: int) -> tuple[float, float,
 
     files, cores = best_time(single, repeats), best_time(pool, repeats)
     pillow = evaluation.Image
-    maps = {os.path.join(paths[f'{name}_dir'], a['file_name']): None for name in ('gt', 'pred') for a in gt}
+    maps = [os.path.join(paths[f'{name}_dir'], pair[k]['file_name']) for pair in pairs for k, name in enumerate(('gt', 'pred'))]
     maps = {path: np.array(pillow.open(path)) for path in maps}
     evaluation.Image = SimpleNamespace(open=maps.__getitem__)
     try:
@@ -145,21 +155,28 @@ def time_panopticapi(paths: dict[str, str], repeats: int) -> tuple[float, float,
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--images', type=int, default=50)
+    parser.add_argument('--images', type=int, default=50, help='how many to generate')
+    parser.add_argument('--gt', metavar='JSON', help='ground truth to take instead')
+    parser.add_argument('--pred', metavar='JSON', help='its predictions')
     parser.add_argument('--repeats', type=int, default=3)
     args = parser.parse_args()
     cv2.setNumThreads(1)
     keep_freed_memory()                    # as tools/eval_panoptic.py does
     with tempfile.TemporaryDirectory() as folder:
-        paths = generate(Path(folder), args.images)
-        per_image = 1e3 / args.images
+        if args.gt:
+            paths = {f'{name}_json': path for name, path in (('gt', args.gt), ('pred', args.pred))}
+            paths |= {f'{name}_dir': paths[f'{name}_json'].removesuffix('.json') for name in ('gt', 'pred')}
+        else:
+            paths = generate(Path(folder), args.images)
+        images = len(pairs_of(paths))
+        per_image = 1e3 / images
         arrays = time_arrays(paths, args.repeats) * per_image
         ours = evaluate_files(**paths, workers=1)
         single = best_time(lambda: evaluate_files(**paths, workers=1), args.repeats) * per_image
         threads = best_time(lambda: evaluate_files(**paths), args.repeats) * per_image
-        pngs = sorted(Path(paths['gt_dir']).iterdir())
+        pngs = [Path(paths['gt_dir']) / gt['file_name'] for gt, _ in pairs_of(paths)]
         decode = best_time(lambda: [read_panoptic_png(png) for png in pngs], args.repeats) * per_image
-        print(f'{args.images} images of 640x480, {os.cpu_count()} cores; ms an image')
+        print(f'{images} images, {os.cpu_count()} cores; ms an image')
         print(f'  decoding one PNG              {decode:8.2f}')
         print(f'  mmxf, arrays                  {arrays:8.2f}')
         print(f'  mmxf, files, 1 thread         {single:8.2f}')
