@@ -62,7 +62,8 @@ def pixel_discrimination_loss(features: Tensor, segments: Tensor, temperature: f
     owner = torch.where(owned, segments, segments.max().clamp(min=-1) + 1)
     size = torch.bincount(owner).to(features)[owner]                                          # (K,)
     sums = features.new_zeros(int(owner.max()) + 1, features.shape[1]).index_add(0, owner, features)
-    attraction = (sums[owner] * features).sum(-1) / size / temperature                        # (K,)
+    # index_select, whose gradient adds up in order; that of sums[owner] adds with several threads in any.
+    attraction = (sums.index_select(0, owner) * features).sum(-1) / size / temperature        # (K,)
     # The official mean counts the pixels whose loss is not exactly zero; void ones are.
     weight = owned.to(features) / owned.sum().clamp(min=1)
     return _LogSumExp.apply(features, weight, temperature) - (attraction * weight).sum()
