@@ -330,6 +330,7 @@ def _mend_ops() -> str:
 
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (python, requirements, packages, opencv, shadows, torch_and_gpu,
                                                       compiled_ops, cpu_kernels, disk)
+IMPORTING = (torch_and_gpu, compiled_ops, cpu_kernels)     # import packages in a child, and find what a user's run would
 
 
 def _env() -> dict[str, str]:

@@ -225,6 +225,8 @@ def check_backends(cfg: Any) -> None:
     from mmxf.config import UserError
 
     for backend in (cfg.get('visualizer') or {}).get('vis_backends') or []:
+        if not isinstance(backend, dict):
+            raise UserError(f"vis_backends: {backend!r} is no dict; write dict(type='LocalVisBackend')")
         package = BACKENDS.get(str(backend.get('type', '')).split('.')[-1])
         if package and package not in sys.modules and find_spec(package) is None:
             raise UserError(f'vis_backends: {backend["type"]} needs {package}, which is not installed: pip install {package}')

@@ -18,7 +18,7 @@ def parse_args(argv=None) -> argparse.Namespace:
 
 def main(argv=None) -> int:
     args = parse_args(argv)
-    from ._doctor_checks import CHECKS, Finding, self_test
+    from ._doctor_checks import CHECKS, IMPORTING, Finding, self_test
 
     say = (lambda text: None) if args.json else (lambda text: print(text, flush=True))
     findings, rows = [], []
@@ -30,22 +30,27 @@ def main(argv=None) -> int:
             if finding.command and finding.status in ('problem', 'warning'):
                 say(f'{"":>17} mend: {finding.command}')
 
+    def found(*checks: str) -> bool:
+        return any(f.status == 'problem' and f.check in checks for f in findings)
+
     for check in CHECKS:
+        if check in IMPORTING and found('shadows'):      # they would find fault with packages that are sound
+            add([Finding(check.__name__, 'note', 'not looked at while installed packages are hidden')])
+            continue
         try:
             add(check())
         except Exception as error:  # a check that fails is a finding, not the end of the others
             add([Finding(check.__name__, 'warning', f'could not be checked: {type(error).__name__}: {error}')])
-    broken = any(f.status == 'problem' and f.check in ('torch', 'packages') for f in findings)
-    if not args.no_self_test and not broken:
+    if not args.no_self_test and not found('torch', 'packages', 'shadows'):
         devices = ['cpu'] + (['cuda'] if any(f.check == 'gpu' and f.status == 'ok' for f in findings) else [])
         for device in devices:
-            found, times = self_test(device)
+            results, times = self_test(device)
             rows += times
             for row in times:
                 say(f'    {row["op"]:<30} {device:<5} ' + (f'{row["milliseconds"]:>8.2f} ms' if 'milliseconds' in row else
                                                           '  failed') + (f'   error {row["error"]:.0e}' if row.get('error')
                                                                          else ''))
-            add(found)
+            add(results)
     problems = sum(f.status == 'problem' for f in findings)
     if args.json:
         json.dump(dict(problems=problems, findings=[f.as_dict() for f in findings], self_test=rows), sys.stdout, indent=1)

@@ -3,6 +3,7 @@ reads."""
 
 from __future__ import annotations
 
+import ast
 import difflib
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +15,7 @@ from .runner_keys import RUNNER_KEYS
 
 def parse_options(pairs: Sequence[str] | None) -> dict[str, Any]:
     """``['a.b=1', 'c=[1,2]']`` -> ``{'a.b': 1, 'c': [1, 2]}``, with the value syntax of mmengine's
-    ``DictAction``.
+    ``DictAction``; a value with a dict in it (``[dict(type='A'), {'b': 1}]``) is written as in a config file.
 
     Raises:
         UserError: for a pair without ``=`` or with unbalanced brackets.
@@ -29,10 +30,40 @@ def parse_options(pairs: Sequence[str] | None) -> dict[str, Any]:
         if not equals or not key:
             raise UserError(f'--cfg-options takes KEY=VALUE pairs, got {pair!r}')
         try:
-            options[key] = DictAction._parse_iterable(value)
-        except AssertionError as error:
+            options[key] = _literal(value) if _has_dict(value) else DictAction._parse_iterable(value)
+        except (AssertionError, SyntaxError, ValueError) as error:
             raise UserError(f'--cfg-options {pair}: {error}') from None
     return options
+
+
+def _has_dict(text: str) -> bool:
+    """Whether a dict stands in a value; braces of another use ('${name}', '{id:06d}.png') are text."""
+    if text.startswith('{'):
+        return text.endswith('}') and ':' in text
+    return text.startswith('dict(') or text.startswith(('[', '(')) and ('dict(' in text or '{' in text)
+
+
+def _literal(text: str) -> Any:
+    """The value of a Python literal in which ``dict(a=1)`` may stand, too."""
+
+    def value(node: ast.AST) -> Any:
+        if isinstance(node, (ast.List, ast.Tuple)):
+            return [value(item) for item in node.elts] if isinstance(node, ast.List) else tuple(map(value, node.elts))
+        if isinstance(node, ast.Dict) and None not in node.keys:
+            return {value(key): value(item) for key, item in zip(node.keys, node.values)}
+        if (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict' and not node.args
+                and all(keyword.arg for keyword in node.keywords)):
+            return {keyword.arg: value(keyword.value) for keyword in node.keywords}
+        try:
+            return ast.literal_eval(node)
+        except ValueError:
+            raise ValueError(f'{ast.unparse(node)} is no literal; names and calls other than dict(...) work in config files '
+                             'alone, and text takes quotes here') from None
+
+    try:
+        return value(ast.parse(text, mode='eval').body)
+    except SyntaxError as error:
+        raise ValueError(f'not a Python literal ({error.msg}, column {error.offset})') from None
 
 
 def apply_options(cfg: Any, options: dict[str, Any], locations: Locations) -> list[Problem]:

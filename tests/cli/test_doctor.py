@@ -43,6 +43,9 @@ def test_two_distributions_and_a_shadow_are_found_and_the_exit_status_tells(tmp_
     shadow = next(f for f in problems if f['check'] == 'shadows' and 'mmdet' in f['text'])
     assert str(tmp_path / 'mmdet/__init__.py') in shadow['text']
     assert shadow['command'] == f'export PYTHONPATH={ROOT}'
+    # What imports packages would blame those that are sound.
+    later = {f['check']: f['status'] for f in told['findings']}
+    assert [later[name] for name in ('torch_and_gpu', 'compiled_ops', 'cpu_kernels')] == ['note'] * 3 and 'torch' not in later
     assert all(f['command'] and '\n' not in f['command'] for f in problems)
 
 

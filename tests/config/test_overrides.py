@@ -18,6 +18,26 @@ def test_values_are_parsed_as_mmengine_does():
     }
 
 
+def test_values_with_a_dict_are_written_as_in_a_config():
+    pairs = ["a=[dict(type='A'), {'b': (1, -2.5)}]", 'b=dict(c=dict(d=None), e=[True])', "c={'x': 1}", 'd={id:06d}.png',
+             'e=${name}', 'f=a{1}']
+    assert parse_options(pairs) == {
+        'a': [{'type': 'A'}, {'b': (1, -2.5)}],
+        'b': {'c': {'d': None}, 'e': [True]},
+        'c': {'x': 1},
+        'd': '{id:06d}.png',
+        'e': '${name}',
+        'f': 'a{1}',
+    }
+
+
+@pytest.mark.parametrize(
+    'pair', ["a=dict(b=open('x'))", 'a=dict(b=c)', 'a=[dict(b=1]', 'a=dict(**b)', "a=dict(b=__import__('os'))"])
+def test_nothing_but_literals_is_read(pair):
+    with pytest.raises(UserError, match='--cfg-options a=.*literal'):
+        parse_options([pair])
+
+
 @pytest.mark.parametrize('pair', ['lr', '=1', 'a=[1,2'])
 def test_a_malformed_pair_is_named(pair):
     with pytest.raises(UserError, match='cfg-options'):

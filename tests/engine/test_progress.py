@@ -170,3 +170,5 @@ def test_a_tracker_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.delitem(sys.modules, 'mlflow', raising=False)
     with pytest.raises(UserError, match='pip install mlflow'):
         check_backends(dict(visualizer=dict(vis_backends=[dict(type='LocalVisBackend'), dict(type='MLflowVisBackend')])))
+    with pytest.raises(UserError, match="'LocalVisBackend' is no dict"):
+        check_backends(dict(visualizer=dict(vis_backends=['LocalVisBackend'])))
