@@ -45,6 +45,17 @@ def test_confusion_and_gallery(world, tmp_path, config, unit):
     assert page.count('src="data:image/jpeg;base64,') == 2 and 'http' not in page.replace('http-equiv', '')
 
 
+def test_test_time_augmentation_takes_the_models_checkpoint(world, tmp_path):
+    config = str(ROOT / 'configs/kmax/kmax_r18_mini.py')
+    changes = {'data_root': f'{world}/', 'test_dataloader.num_workers': 0, 'test_dataloader.persistent_workers': False}
+    torch.save(dict(state_dict=build_model(open_config(config, changes), seed=0).state_dict()), tmp_path / 'w.pth')
+    assert main([config, str(tmp_path / 'w.pth'), '--work-dir', str(tmp_path / 'run'), '--tta', '--out', str(tmp_path / 'm.json'),
+                 '--cfg-options', *(f'{key}={value}' for key, value in changes.items())]) == 0
+    assert 'panoptic/PQ' in (tmp_path / 'm.json').read_text()
+    log = next((tmp_path / 'run').rglob('*.log')).read_text()
+    assert re.search(r'w\.pth: all \d+ keys loaded', log)
+
+
 def test_a_gallery_with_strange_names_is_whole(tmp_path):
     for name in ('a <b> & "c".png', 'deep/ü#1%.png'):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -6,6 +6,7 @@ import os.path as osp
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
+from torch import nn
 
 from mmxf.registry import HOOKS
 
@@ -27,7 +28,7 @@ class LoadReportHook(Hook):
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         if runner._resume:
             return
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = _inner(runner.model)
         state = checkpoint.get('state_dict', checkpoint)
         state = {key.removeprefix('module.'): value for key, value in state.items()}
         report = compare_keys(model.state_dict(), state, class_counts(model, state, checkpoint))
@@ -45,6 +46,15 @@ class LoadReportHook(Hook):
             write_atomically(path, report.text().encode())
         say = runner.logger.warning if report.suspicious else runner.logger.info
         say(f'{name}: {report.summary()}\n  every key: {path}')
+
+
+def _inner(model: nn.Module) -> nn.Module:
+    """The model whose weights a checkpoint holds: inside of DDP, and of test-time augmentation, which has no weights of its own."""
+    model = model.module if is_model_wrapper(model) else model
+    inside = getattr(model, 'module', None)
+    if isinstance(inside, nn.Module) and all(key.startswith('module.') for key in model.state_dict()):
+        return inside
+    return model
 
 
 def class_counts(model, state: dict, checkpoint: dict) -> tuple[int, int] | None:
