@@ -49,7 +49,7 @@ class LoadReportHook(Hook):
 
 
 def _inner(model: nn.Module) -> nn.Module:
-    """The model whose weights a checkpoint holds: inside of DDP, and of test-time augmentation, which has no weights of its own."""
+    """The model that a checkpoint is of: inside of DDP, and of test-time augmentation, which has no weights of its own."""
     model = model.module if is_model_wrapper(model) else model
     inside = getattr(model, 'module', None)
     if isinstance(inside, nn.Module) and all(key.startswith('module.') for key in model.state_dict()):
