@@ -143,7 +143,7 @@ def pair_annotations(gt_json: str, truth: list[dict], pred_json: str,
 
 
 def histogram_of_files(gt_png: str | os.PathLike, pred_png: str | os.PathLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """:func:`segment_histogram` of two PNGs; where both are plain, without making the maps.
+    """:func:`segment_histogram` of two PNGs.
 
     Raises:
         FileNotFoundError, ValueError: naming the file that is at fault, or both when their sizes differ.

@@ -10,7 +10,6 @@ import struct
 import threading
 import zlib
 from types import ModuleType
-from typing import NamedTuple
 
 import numpy as np
 
@@ -37,13 +36,6 @@ def pixel_loops() -> ModuleType | None:
         return _import()
 
 
-class FilteredRows(NamedTuple):
-    """Rows of an image as they are in a PNG, inflated: ``height`` (1 + 3 ``width``) bytes."""
-    data: bytearray
-    height: int
-    width: int
-
-
 def _chunks(data: bytes) -> tuple[bytes, list[memoryview]] | None:
     """The header and the IDAT chunks of a PNG; None when a length or a checksum is wrong."""
     view, place, header, parts = memoryview(data), len(SIGNATURE), b'', []
@@ -65,13 +57,15 @@ def _chunks(data: bytes) -> tuple[bytes, list[memoryview]] | None:
     return None
 
 
-def inflate_rgb_png(path: str | os.PathLike) -> FilteredRows | None:
-    """Rows of a PNG of 8-bit RGB without interlacing.
+def read_rgb_png(path: str | os.PathLike) -> np.ndarray | None:
+    """Pixels of a PNG of 8-bit RGB without interlacing.
 
     Returns:
-        None for a file of another kind, one that is damaged or absent, and where `pixel_loops` is None.
+        (H, W) uint32, R + 256 G + 65536 B; None for a file of another kind, one that is damaged or absent, and where
+        `pixel_loops` is None.
     """
-    if pixel_loops() is None:
+    loops = pixel_loops()
+    if loops is None:
         return None
     import deflate
 
@@ -91,10 +85,4 @@ def inflate_rgb_png(path: str | os.PathLike) -> FilteredRows | None:
         rows = deflate.zlib_decompress(b''.join(chunks[1]), size)
     except (deflate.DeflateError, MemoryError):
         return None
-    return FilteredRows(rows, height, width) if len(rows) == size else None
-
-
-def read_rgb_png(path: str | os.PathLike) -> np.ndarray | None:
-    """Pixels of such a PNG: (H, W) uint32, R + 256 G + 65536 B. None as `inflate_rgb_png`, and for an unknown filter."""
-    rows = inflate_rgb_png(path)
-    return None if rows is None else pixel_loops().unfilter(*rows)
+    return loops.unfilter(rows, height, width) if len(rows) == size else None
