@@ -31,7 +31,7 @@ def parse_options(pairs: Sequence[str] | None) -> dict[str, Any]:
             raise UserError(f'--cfg-options takes KEY=VALUE pairs, got {pair!r}')
         try:
             options[key] = _literal(value) if _has_dict(value) else DictAction._parse_iterable(value)
-        except (AssertionError, SyntaxError, ValueError) as error:
+        except (AssertionError, TypeError, ValueError) as error:
             raise UserError(f'--cfg-options {pair}: {error}') from None
     return options
 
