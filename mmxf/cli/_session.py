@@ -199,36 +199,16 @@ def existing_file(path: str, what: str) -> str:
     raise UserError(f'{path}: no such {what}{hint}')
 
 
-def import_yapf(attempts: int = 40, pause: float = 0.25) -> None:
-    """Imports what mmengine prints configs with, once more where that fails.
-
-    At its first import in a new environment yapf writes its grammar to the user's cache, in place; of several processes that
-    start together one may read half a file, and would end the run with an EOFError.
-    """
-    import importlib
-    import time
-
-    for attempt in range(attempts):
-        try:
-            importlib.import_module('yapf')
-            return
-        except ImportError:                # mmengine says so, where it needs it
-            return
-        except Exception:                  # of any type: half a pickle
-            if attempt == attempts - 1:
-                raise
-            time.sleep(pause)
-
-
 def build_runner(cfg: Any) -> Any:
     """The Runner of a config, mmengine's or the one that ``runner_type`` names."""
     from mmengine.registry import RUNNERS
     from mmengine.runner import Runner
 
+    from mmxf.config.printing import prepare_printing
     from mmxf.engine.weights_source import is_remote, locate
 
     check_backends(cfg)
-    import_yapf()
+    prepare_printing()
     if is_remote(cfg.get('load_from')):
         cfg.load_from = locate(cfg.load_from)
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

@@ -8,14 +8,17 @@ takes. Only where keywords end somewhere that cannot be known is a signature ``o
 from __future__ import annotations
 
 import ast
+import dis
 import functools
 import inspect
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from types import CodeType
 from typing import Any
 
 EMPTY = inspect.Parameter.empty
+UNPACKING_CALL = dis.opmap['CALL_FUNCTION_EX']
 
 
 @dataclass
@@ -236,15 +239,37 @@ def _typed(kind: ast.expr | None, result: Signature) -> bool:
     return False
 
 
-def _trees(target: Callable) -> Iterator[ast.AST]:
-    """Syntax trees of a class and its bases (torch's and Python's own left out), or of a function."""
-    for part in target.__mro__ if inspect.isclass(target) else (target,):
-        if getattr(part, '__module__', '').split('.')[0] in ('torch', 'builtins'):
-            continue
-        try:
-            yield ast.parse(textwrap.dedent(inspect.getsource(part)))
-        except (OSError, TypeError, SyntaxError):
-            continue
+@dataclass(frozen=True)
+class Words:
+    """Strings in a piece of source that could be names, keywords of its calls, and first arguments of ``pop`` and ``get``."""
+
+    strings: frozenset[str] = frozenset()
+    keywords: frozenset[str] = frozenset()
+    taken: frozenset[str] = frozenset()
+
+
+@functools.cache
+def _words_of(part: Callable) -> Words:
+    """Of a function, or of a class without its bases."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(part)))
+    except (OSError, TypeError, SyntaxError):
+        return Words()
+    strings, keywords, taken = set(), set(), set()
+    for node in ast.walk(tree):
+        if _word(node):
+            strings.add(node.value)
+        elif isinstance(node, ast.keyword) and node.arg is not None:
+            keywords.add(node.arg)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ('pop', 'get'):
+            taken |= {argument.value for argument in node.args[:1] if _word(argument)}
+    return Words(frozenset(strings), frozenset(keywords), frozenset(taken))
+
+
+def _all_words(target: Callable) -> list[Words]:
+    """Of a class and its bases (torch's and Python's own left out), or of a function."""
+    return [_words_of(part) for part in (target.__mro__ if inspect.isclass(target) else (target,))
+            if getattr(part, '__module__', '').split('.')[0] not in ('torch', 'builtins')]
 
 
 def _word(node: ast.AST) -> bool:
@@ -255,31 +280,21 @@ def _word(node: ast.AST) -> bool:
 def strings_of(target: Callable) -> frozenset[str]:
     """Every string in the source of ``target`` that could be a name: the keys and kinds that it can possibly
     read."""
-    return frozenset(node.value for tree in _trees(target) for node in ast.walk(tree) if _word(node))
+    return frozenset().union(*(words.strings for words in _all_words(target)))
 
 
 @functools.cache
 def source_words(target: Callable) -> frozenset[str]:
     """``strings_of`` and the keywords of all calls: the arguments that ``target`` can possibly hand to its
     parts."""
-    keywords = {node.arg for tree in _trees(target) for node in ast.walk(tree) if isinstance(node, ast.keyword)}
-    return strings_of(target) | (keywords - {None})
+    return strings_of(target).union(*(words.keywords for words in _all_words(target)))
 
 
 @functools.cache
 def keys_taken(target: Callable) -> frozenset[str]:
     """Keys that ``target`` reads from or takes out of the dicts of its parts:
     ``loss.pop('bg_cls_weight')``."""
-    return frozenset(
-        node.args[0].value
-        for tree in _trees(target)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr in ('pop', 'get')
-        and node.args
-        and _word(node.args[0])
-    )
+    return frozenset().union(*(words.taken for words in _all_words(target)))
 
 
 @functools.cache
@@ -304,7 +319,7 @@ def classes_unpacking(owner: Callable) -> dict[str, tuple[Callable, frozenset[st
 def _unpacking_calls(cls: type) -> Iterator[tuple[str, type, frozenset[str]]]:
     """(parameter, class, further keywords) of each ``Class(**parameter)`` in the methods of ``cls`` itself."""
     for function in vars(cls).values():
-        if not inspect.isfunction(function):
+        if not inspect.isfunction(function) or not _unpacks(function.__code__):
             continue
         try:
             tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
@@ -316,6 +331,11 @@ def _unpacking_calls(cls: type) -> Iterator[tuple[str, type, frozenset[str]]]:
                 names = [_parameter(k.value, function) for k in node.keywords if k.arg is None]
                 if inspect.isclass(target) and len(names) == 1 and names[0]:
                     yield names[0], target, frozenset(k.arg for k in node.keywords if k.arg)
+
+
+def _unpacks(code: CodeType) -> bool:
+    """False where no call unpacks anything, which most functions' bytecode says without their source being read."""
+    return UNPACKING_CALL in code.co_code[::2] or any(isinstance(part, CodeType) and _unpacks(part) for part in code.co_consts)
 
 
 def _parameter(node: ast.expr, function: Any) -> str | None:
