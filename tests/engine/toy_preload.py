@@ -1,4 +1,6 @@
 """Imported once by the process that the toy runs are forked from: all that a Runner imports when it first needs it."""
+import gc
+
 import torch.distributed.run  # noqa: F401
 import toy_training  # noqa: F401
 from mmengine.config import Config
@@ -19,3 +21,6 @@ SHORTCUTS = [
     (Config, 'dump', lambda self, file=None: None),
     (Runner, '_log_env', lambda self, env_cfg: None),
 ]
+
+gc.collect()
+gc.freeze()                # each run's data sets look through all of it for garbage, otherwise
