@@ -1,7 +1,7 @@
-"""Data workers that outlive a signal meant for the run.
+"""Data workers that outlive a signal meant for the run, but not the run.
 
 slurm sends its signals to every process of a job step. A worker that dies of one takes the training down with it before it has
-saved.
+saved. And torch's workers look whether their parent changes, which it does not for one whose parent was killed before it began.
 """
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from collections.abc import Callable, Sequence
 
 from torch.utils.data import DataLoader
 
+PATROL = 5.0                               # seconds between looks whether the run is alive
+
 
 def shield_workers(dataloader: DataLoader, signals: Sequence[int]) -> None:
     """Let the workers that ``dataloader`` starts from now on ignore ``signals``, except from the process that started them.
 
     That one ends slow workers by SIGTERM.
     """
-    if not isinstance(dataloader, DataLoader) or dataloader.num_workers == 0 or not hasattr(signal, 'sigwaitinfo'):
+    if not isinstance(dataloader, DataLoader) or dataloader.num_workers == 0 or not hasattr(signal, 'sigtimedwait'):
         return
     if not isinstance(dataloader.worker_init_fn, _Shielded):
         dataloader.worker_init_fn = _Shielded(dataloader.worker_init_fn, tuple(int(number) for number in signals))
@@ -40,9 +42,11 @@ class _Shielded:
 
 
 def _take(signals: tuple[int, ...], parent: int) -> None:
-    while True:
-        if signal.sigwaitinfo(signals).si_pid == parent:
+    while os.getppid() == parent:
+        received = signal.sigtimedwait(signals, PATROL)
+        if received is not None and received.si_pid == parent:
             os._exit(0)
+    os._exit(1)
 
 
 class ForkedDefaults:

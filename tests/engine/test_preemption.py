@@ -3,6 +3,8 @@ import json
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -74,6 +76,30 @@ def test_data_workers_outlive_signals(start, tmp_path):
     begin = time.monotonic()
     assert run.finish() == 0, run.output
     assert time.monotonic() - begin < 60, 'and end when their own process wants it'
+
+
+ORPHAN = '''
+import multiprocessing, os, signal, time
+from mmxf.engine import worker_signals
+
+worker_signals.PATROL = 0.1
+run = os.getpid()
+
+def work():
+    while os.getppid() == run:
+        time.sleep(0.01)
+    print('begins', flush=True)
+    worker_signals._Shielded(None, (signal.SIGTERM,))(0)
+    time.sleep(300)
+
+multiprocessing.get_context('fork').Process(target=work).start()
+os._exit(0)
+'''
+
+
+def test_a_worker_whose_run_died_before_it_began_ends():
+    done = subprocess.run([sys.executable, '-c', ORPHAN], stdout=subprocess.PIPE, text=True, timeout=120)
+    assert done.stdout == 'begins\n', 'and the pipe was closed, as it is when the last process of it ends'
 
 
 @pytest.mark.parametrize('name, kwargs', [('epoch', dict(loop='epoch', length=3, interval=1, val=1)),

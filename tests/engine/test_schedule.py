@@ -6,6 +6,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import DefaultScope
 from torch import nn
 
+from mmxf.config import UserError
 from mmxf.engine.optim import TypedDecayOptimWrapperConstructor
 from mmxf.engine.schedulers import TF2WarmupPolyLR
 
@@ -39,9 +40,11 @@ def test_steps_through_a_run():
 def test_constant_ending_and_end():
     values = rates(10, end=10, by_epoch=False, warmup_iters=0, constant_ending=0.5)
     assert values[4] == pytest.approx(5e-4 * 0.6 ** 0.9) and values[6:] == [2.5e-4] * 4
-    for bad in ({}, {'end': 1}, {'max_iters': 10, 'warmup_iters': -1}):
-        with pytest.raises(ValueError, match='max_iters|by_epoch'):
+    for bad in ({}, {'max_iters': 10, 'warmup_iters': -1}):
+        with pytest.raises(ValueError, match='max_iters'):
             rates(1, **bad)
+    with pytest.raises(UserError, match='by_epoch=False.*max_iters'):      # shown without a traceback
+        rates(1, end=1)
 
 
 class PlainLayerNorm2d(nn.Module):  # as in ConvNeXt's own code: no torch norm

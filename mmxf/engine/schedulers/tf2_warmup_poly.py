@@ -9,6 +9,7 @@ from __future__ import annotations
 from mmengine.optim.scheduler.lr_scheduler import LRSchedulerMixin
 from mmengine.optim.scheduler.param_scheduler import INF, OptimizerType, _ParamScheduler
 
+from mmxf.config import UserError
 from mmxf.registry import PARAM_SCHEDULERS
 
 
@@ -40,8 +41,8 @@ class TF2WarmupPolyLR(LRSchedulerMixin, _ParamScheduler):
             max_iters = end - begin
             if max_iters <= 1:
                 # mmengine's Runner reads by_epoch from the config alone and takes epochs when it is not there.
-                raise ValueError('TF2WarmupPolyLR would end after one step: write by_epoch=False in param_scheduler, '
-                                 'and train for more than one iteration')
+                raise UserError('TF2WarmupPolyLR would end after one step: write by_epoch=False in param_scheduler, and train '
+                                'for more than one iteration (train_cfg.max_iters)')
         if warmup_iters < 0 or max_iters <= 0:
             raise ValueError(f'warmup_iters={warmup_iters} and max_iters={max_iters} must not be negative')
         self.max_iters, self.warmup_iters, self.warmup_factor = max_iters, warmup_iters, warmup_factor
