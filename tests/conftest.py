@@ -25,6 +25,14 @@ def _memory_goes_back():
         yield
 
 
+@pytest.fixture(scope='session', autouse=True)
+def _configs_are_laid_out_once():
+    """As the commands do, for tests that build a Runner themselves."""
+    from mmxf.config.printing import prepare_printing
+
+    prepare_printing()
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Files with slow tests first where several processes share the files: none is left alone with one of them at the end."""
     if hasattr(config, 'workerinput'):

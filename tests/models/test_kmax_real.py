@@ -32,12 +32,13 @@ def config(real_data: Path, work_dir: Path):
             **dataset, pipeline=test, test_mode=True),
         'val_evaluator': [dict(type='PanopticMetric', ann_file=str(folder / 'annotations/panoptic_val2017.json'),
                                seg_prefix=str(folder / 'annotations/panoptic_val2017'))],
-        'model.head.decoder.num_queries': 64, 'model.norm_momentum': 0.1, 'model.head.loss.sample_size': 1024,
+        'optim_wrapper.optimizer.lr': 0.004, 'param_scheduler.0.warmup_iters': 16, 'param_scheduler.0.power': 0.6,
+        'model.head.decoder.num_queries': 64, 'model.norm_momentum': 0.2, 'model.head.loss.sample_size': 1024,
         'model.head.thing_threshold': 0.3, 'model.head.stuff_threshold': 0.3}, check=False)
     return cfg
 
 
-ITERATIONS = 130
+ITERATIONS = 95        # PQ 71 to 78 with three seeds
 
 
 @pytest.mark.slow

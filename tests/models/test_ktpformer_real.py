@@ -57,7 +57,7 @@ def test_motion_capture_is_lifted_better_than_by_the_mean_pose(real_data, tmp_pa
 
     write_clips(real_data / 'pose3d_seq', tmp_path)
     torch.manual_seed(0)
-    iterations = 300
+    iterations = 220
     cfg = load_config(CONFIG, {
         'data_root': str(tmp_path), 'stride': 1, 'work_dir': str(tmp_path / 'work'), 'train_cfg.max_iters': iterations,
         'train_cfg.val_interval': iterations, 'train_cfg.dynamic_intervals': None,
