@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from .panoptic_png import read_panoptic_png
-from .panoptic_quality import ClassCounts, Segments, count_matches, find_ids, segment_histogram, summarize, without_pixels
+from .panoptic_quality import ClassCounts, Segments, count_matches, segment_histogram, summarize, without_pixels
 
 
 class PanopticFormatError(ValueError):
@@ -90,7 +90,7 @@ def check_prediction(histogram: tuple, pred: Segments, annotation: dict, json_pa
     """Raises :class:`PanopticFormatError` when JSON and PNG of a prediction disagree."""
     image = f"image {annotation['image_id']}"
     _, pred_ids, pixels = histogram
-    place = find_ids(pred.ids, pred_ids)
+    place = pred.find(pred_ids)
     stray = np.flatnonzero((place < 0) & (pred_ids != 0))
     if stray.size:
         segment = int(pred_ids[stray[0]])
@@ -112,7 +112,7 @@ def ground_truth_oddities(histogram: tuple, gt: Segments, annotation: dict, json
                           png: str) -> list[str]:
     """What is wrong with the ground truth of an image: scored as panopticapi does, but worth knowing."""
     gt_ids = histogram[0]
-    place = find_ids(gt.ids, gt_ids)
+    place = gt.find(gt_ids)
     stray = gt_ids[(place < 0) & (gt_ids != 0)]
     absent = without_pixels(gt.ids, place)
     image = f"image {annotation['image_id']}"
@@ -189,14 +189,14 @@ def evaluate_files(gt_json: str | os.PathLike, pred_json: str | os.PathLike,
 
     def score(pair: tuple[dict, dict]) -> tuple[ClassCounts, list[str]]:
         gt_ann, pred_ann = pair
-        gt_png, pred_png = gt_dir / gt_ann['file_name'], pred_dir / pred_ann['file_name']
+        gt_png, pred_png = os.path.join(gt_dir, gt_ann['file_name']), os.path.join(pred_dir, pred_ann['file_name'])
         gt, pred = read_segments(gt_ann, label_of, True), read_segments(pred_ann, label_of, False)
         try:
             histogram = histogram_of_files(gt_png, pred_png)
         except (OSError, ValueError) as error:
             raise PanopticFormatError(f"image {gt_ann['image_id']}: {error}") from None
-        check_prediction(histogram, pred, pred_ann, pred_json, str(pred_png))
-        odd = ground_truth_oddities(histogram, gt, gt_ann, gt_json, str(gt_png))
+        check_prediction(histogram, pred, pred_ann, pred_json, pred_png)
+        odd = ground_truth_oddities(histogram, gt, gt_ann, gt_json, gt_png)
         return count_matches(histogram, gt, pred, len(categories)), odd
 
     total = ClassCounts.zeros(len(categories))

@@ -13,7 +13,7 @@ panopticapi, whose numbers these functions give:
 
 Ids are labels of segments within an image, labels are contiguous class indices.
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -35,9 +35,17 @@ class Segments:
     iscrowd: np.ndarray | None = None
     areas: np.ndarray | None = None
 
+    _found: tuple[np.ndarray, np.ndarray] | None = field(default=None, init=False, repr=False, compare=False)
+
     def __post_init__(self) -> None:
         if len(set(self.ids.tolist())) != self.ids.size:
             raise ValueError(f'segment ids repeat: {self.ids.tolist()}')
+
+    def find(self, ids: np.ndarray) -> np.ndarray:
+        """Positions of ``ids``, as :func:`find_ids` gives them; those of the array asked for last are kept."""
+        if self._found is None or self._found[0] is not ids:
+            self._found = ids, find_ids(self.ids, ids)
+        return self._found[1]
 
 
 @dataclass
@@ -146,7 +154,7 @@ def count_matches(histogram: tuple[np.ndarray, np.ndarray, np.ndarray], gt: Segm
             other ids are predicted as nothing.
     """
     gt_ids, pred_ids, pixels = histogram
-    g, p = find_ids(gt.ids, gt_ids), find_ids(pred.ids, pred_ids)
+    g, p = gt.find(gt_ids), pred.find(pred_ids)
     crowd = gt.iscrowd if gt.iscrowd is not None else np.zeros(gt.ids.size, bool)
     gt_area = gt.areas if gt.areas is not None else _sum(g, pixels, gt.ids.size)
     pred_area = _sum(p, pixels, pred.ids.size)
