@@ -13,8 +13,10 @@ import contextlib
 import io
 import json
 import os
+import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -87,18 +89,21 @@ def pairs_of(paths: dict[str, str]) -> list[tuple[dict, dict]]:
     return [(annotation, predicted[annotation['image_id']]) for annotation in gt]
 
 
-def best_time(function, repeats: int) -> float:
-    """Seconds of the fastest of ``repeats`` calls: the one least disturbed by others on the machine."""
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
+def in_turn(functions: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Median seconds of each function, all called in turn, so that others on the machine slow down all of them."""
+    seconds: dict[str, list[float]] = {name: [] for name in functions}
+    for function in functions.values():
         function()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
+    for _ in range(repeats):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            function()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}
 
 
-def time_arrays(paths: dict[str, str], repeats: int) -> float:
-    """Seconds for scoring all maps from memory."""
+def scorer_of_arrays(paths: dict[str, str]) -> Callable[[], None]:
+    """Scores all maps from memory."""
     label_of = {category['id']: k for k, category in enumerate(categories_of(paths))}
     loaded = []
     for gt, pred in pairs_of(paths):
@@ -114,23 +119,32 @@ def time_arrays(paths: dict[str, str], repeats: int) -> float:
             guess = read_segments(pred, label_of, ground_truth=False)
             count_matches(segment_histogram(gt_map, pred_map), truth, guess, len(label_of))
 
-    return best_time(score, repeats)
+    return score
 
 
-def time_panopticapi(paths: dict[str, str], repeats: int) -> tuple[float, float, float, dict] | None:
-    """Seconds with maps in memory, from files in one process, from files with its own process pool; and its result.
-    None where it is not importable."""
+def panopticapi_scorers(paths: dict[str, str], results: dict) -> dict[str, Callable[[], None]]:
+    """Its evaluation with maps in memory, from files in one process, and from files with its own process pool, which leaves its
+    result in ``results``. Empty where it is not importable."""
     try:
         from panopticapi import evaluation
     except ImportError:
-        return None
+        return {}
     pairs = pairs_of(paths)
     categories = {category['id']: category for category in categories_of(paths)}
-    results = {}
+    pillow = evaluation.Image
+    files = [os.path.join(paths[f'{name}_dir'], pair[k]['file_name']) for pair in pairs for k, name in enumerate(('gt', 'pred'))]
+    maps = {path: np.array(pillow.open(path)) for path in files}
 
     def single() -> None:
         with contextlib.redirect_stdout(io.StringIO()):
             evaluation.pq_compute_single_core(0, pairs, paths['gt_dir'], paths['pred_dir'], categories)
+
+    def arrays() -> None:
+        evaluation.Image = SimpleNamespace(open=maps.__getitem__)
+        try:
+            single()
+        finally:
+            evaluation.Image = pillow
 
     def pool() -> None:
         with contextlib.redirect_stdout(io.StringIO()):
@@ -142,15 +156,7 @@ def time_panopticapi(paths: dict[str, str], repeats: int) -> tuple[float, float,
                 )
             )
 
-    files, cores = best_time(single, repeats), best_time(pool, repeats)
-    pillow = evaluation.Image
-    maps = [os.path.join(paths[f'{name}_dir'], pair[k]['file_name']) for pair in pairs for k, name in enumerate(('gt', 'pred'))]
-    maps = {path: np.array(pillow.open(path)) for path in maps}
-    evaluation.Image = SimpleNamespace(open=maps.__getitem__)
-    try:
-        return best_time(single, repeats), files, cores, results
-    finally:
-        evaluation.Image = pillow
+    return {'arrays': arrays, 'files, 1 thread': single, 'files, all cores': pool}
 
 
 def main() -> None:
@@ -158,7 +164,7 @@ def main() -> None:
     parser.add_argument('--images', type=int, default=50, help='how many to generate')
     parser.add_argument('--gt', metavar='JSON', help='ground truth to take instead')
     parser.add_argument('--pred', metavar='JSON', help='its predictions')
-    parser.add_argument('--repeats', type=int, default=3)
+    parser.add_argument('--repeats', type=int, default=7)
     args = parser.parse_args()
     cv2.setNumThreads(1)
     keep_freed_memory()                    # as tools/eval_panoptic.py does
@@ -169,30 +175,29 @@ def main() -> None:
         else:
             paths = generate(Path(folder), args.images)
         images = len(pairs_of(paths))
-        per_image = 1e3 / images
-        arrays = time_arrays(paths, args.repeats) * per_image
-        ours = evaluate_files(**paths, workers=1)
-        single = best_time(lambda: evaluate_files(**paths, workers=1), args.repeats) * per_image
-        threads = best_time(lambda: evaluate_files(**paths), args.repeats) * per_image
         pngs = [Path(paths['gt_dir']) / gt['file_name'] for gt, _ in pairs_of(paths)]
-        decode = best_time(lambda: [read_panoptic_png(png) for png in pngs], args.repeats) * per_image
-        print(f'{images} images, {os.cpu_count()} cores; ms an image')
-        print(f'  decoding one PNG              {decode:8.2f}')
-        print(f'  mmxf, arrays                  {arrays:8.2f}')
-        print(f'  mmxf, files, 1 thread         {single:8.2f}')
-        print(f'  mmxf, files, all cores        {threads:8.2f}')
-        theirs = time_panopticapi(paths, args.repeats)
-        if theirs is None:
+        decode = in_turn({'decode': lambda: [read_panoptic_png(png) for png in pngs]}, args.repeats)['decode']
+        results: dict = {}
+        theirs = panopticapi_scorers(paths, results)
+        ours = {'arrays': scorer_of_arrays(paths), 'files, 1 thread': lambda: evaluate_files(**paths, workers=1),
+                'files, all cores': lambda: evaluate_files(**paths)}
+        print(f'{images} images, {os.cpu_count()} cores; ms an image, medians of {args.repeats} in turn')
+        print(f'  decoding one PNG           {1e3 * decode / images:8.2f}')
+        for what, function in ours.items():
+            pair = {'ours': function, **({'theirs': theirs[what]} if theirs else {})}
+            seconds = in_turn(pair, args.repeats)
+            line = f'  {what:17} mmxf     {1e3 * seconds["ours"] / images:8.2f}'
+            if theirs:
+                ratio = seconds['theirs'] / seconds['ours']
+                line += f'   panopticapi {1e3 * seconds["theirs"] / images:8.2f}   = {ratio:.1f} x'
+            print(line)
+        if not theirs:
             print('  panopticapi is not importable: put a clone of cocodataset/panopticapi on PYTHONPATH to compare')
             return
-        *theirs, results = theirs
-        for what, seconds, mine in zip(
-            ('arrays         ', 'files, 1 thread', 'files, all     '), theirs, (arrays, single, threads)
-        ):
-            print(f'  panopticapi, {what}   {seconds * per_image:8.2f}   = {seconds * per_image / mine:.1f} x mmxf')
+        found = evaluate_files(**paths)
         for group in ('All', 'Things', 'Stuff'):
             for key in ('pq', 'sq', 'rq'):
-                assert abs(results[group][key] - ours[group][key]) < 1e-9, (group, key)
+                assert abs(results[group][key] - found[group][key]) < 1e-9, (group, key)
         print('  same numbers to 1e-9')
 
 
