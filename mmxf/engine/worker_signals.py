@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from torch.utils.data import DataLoader
 
@@ -42,11 +43,25 @@ class _Shielded:
 
 
 def _take(signals: tuple[int, ...], parent: int) -> None:
-    while os.getppid() == parent:
+    while not _has_ended(parent):
         received = signal.sigtimedwait(signals, PATROL)
         if received is not None and received.si_pid == parent:
             os._exit(0)
     os._exit(1)
+
+
+def _has_ended(run: int) -> bool:
+    """Also True while nobody has asked for its status yet, who may be waiting for this worker's end of a pipe."""
+    if os.getppid() == run:
+        return False
+    try:                                   # a fork server's children have another parent
+        os.kill(run, 0)
+    except (ProcessLookupError, PermissionError):      # nobody has its number, or somebody else
+        return True
+    try:
+        return Path(f'/proc/{run}/stat').read_text().rpartition(')')[2].split()[0] in 'ZX'
+    except OSError:                        # a system without /proc
+        return False
 
 
 class ForkedDefaults:

@@ -78,28 +78,37 @@ def test_data_workers_outlive_signals(start, tmp_path):
     assert time.monotonic() - begin < 60, 'and end when their own process wants it'
 
 
-ORPHAN = '''
-import multiprocessing, os, signal, time
+WORKER = '''
+import multiprocessing, os, signal, sys, time
 from mmxf.engine import worker_signals
 
-worker_signals.PATROL = 0.1
-run = os.getpid()
-
-def work():
-    while os.getppid() == run:
+def work(run, dies):
+    while dies and os.getppid() == run:
         time.sleep(0.01)
     print('begins', flush=True)
+    worker_signals.PATROL = 0.1
     worker_signals._Shielded(None, (signal.SIGTERM,))(0)
-    time.sleep(300)
+    time.sleep(300 if dies else 1)
+    print('ends', flush=True)
 
-multiprocessing.get_context('fork').Process(target=work).start()
-os._exit(0)
+if __name__ == '__main__':
+    dies = sys.argv[2] == 'dies'
+    process = multiprocessing.get_context(sys.argv[1]).Process(target=work, args=(os.getpid(), dies))
+    process.start()
+    if dies:
+        os._exit(0)
+    process.join()
 '''
 
 
-def test_a_worker_whose_run_died_before_it_began_ends():
-    done = subprocess.run([sys.executable, '-c', ORPHAN], stdout=subprocess.PIPE, text=True, timeout=120)
-    assert done.stdout == 'begins\n', 'and the pipe was closed, as it is when the last process of it ends'
+@pytest.mark.parametrize('method, fate, said', [('fork', 'dies', ['begins']), ('fork', 'lives', ['begins', 'ends']),
+                                                ('forkserver', 'lives', ['begins', 'ends'])])
+def test_a_worker_ends_with_its_run(method, fate, said, tmp_path):
+    """Also one whose run was killed before it began."""
+    (tmp_path / 'script.py').write_text(WORKER)
+    done = subprocess.run([sys.executable, tmp_path / 'script.py', method, fate], stdout=subprocess.PIPE, text=True, timeout=120,
+                          env={**os.environ, 'PYTHONPATH': str(Path(__file__).parents[2])})
+    assert done.stdout.split() == said, 'and the pipe was closed, as it is when the last process of it ends'
 
 
 @pytest.mark.parametrize('name, kwargs', [('epoch', dict(loop='epoch', length=3, interval=1, val=1)),
