@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mmxf.engine.loops import MissingTargetsError
-from mmxf.engine.loops.validation_data import train_slice_evaluator, with_targets
+from mmxf.engine.loops.validation_data import pipeline_holder, train_slice_dataset, train_slice_evaluator, with_targets
 
 LOOP = dict(type='ThoroughValLoop')
 
@@ -128,6 +128,22 @@ def test_pipelines_get_what_loads_targets():
     semantic = dict(dataset=dict(pipeline=[image, resize, maps, pack]))
     assert with_targets(semantic, semantic)['dataset']['pipeline'] == semantic['dataset']['pipeline']
     assert kinds(with_targets(semantic, semantic, [load])) == [image['type'], load['type'], 'ResizeToFit', 'Pack']
+
+
+def test_pipeline_of_the_training_slice(tmp_path):
+    """Of wrappers that mix samples the inner one makes them; objects are cut out by the outer one."""
+    coco = dict(type='mmdet.CocoDataset', pipeline=[dict(type='LoadImageFromFile')])
+    assert pipeline_holder(dict(type='mmdet.MultiImageMixDataset', dataset=coco, pipeline=[dict(type='mmdet.Mosaic')])) is coco
+    image = dict(id=7, file_name='a.png', width=80, height=60)
+    boxes = [dict(id=i, image_id=7, category_id=1, bbox=[10, 10, 20, 30], area=600, iscrowd=0) for i in range(3)]
+    (tmp_path / 'ann.json').write_text(json.dumps(dict(images=[image], annotations=boxes, categories=[dict(id=1, name='x')])))
+    crops = dict(type='ObjectCrops', pipeline=[dict(type='CropToBox')], dataset=dict(
+        type='mmdet.CocoDataset', data_root=str(tmp_path), ann_file='ann.json', data_prefix=dict(img=''),
+        metainfo=dict(classes=('x', ))))
+    validation = dict(dataset=dict(crops, test_mode=True, pipeline=[dict(type='PackClassificationInputs')]))
+    found = train_slice_dataset(dict(train_dataloader=dict(dataset=crops)), validation)
+    assert len(found) == 3 and found.test_mode
+    assert [type(transform).__name__ for transform in found.pipeline.transforms] == ['PackClassificationInputs']
 
 
 def test_files_of_the_training_set_for_its_metrics():

@@ -21,14 +21,14 @@ def with_targets(dataloader: dict, train_dataloader: Any, load: list[dict] | Non
         load: transforms to put behind the first one, in place of all other loaders of targets.
     """
     dataloader = copy.deepcopy(dict(dataloader))
-    holder = innermost(dataloader.get('dataset'))
+    holder = pipeline_holder(dataloader.get('dataset'))
     if holder is None or not holder.get('pipeline'):
         return dataloader
     pipeline = list(holder['pipeline'])
     start = max((i for i, transform in enumerate(pipeline[:3]) if 'Image' in _kind(transform) and _is_loader(transform)),
                 default=-1) + 1
     if load is None:
-        training = innermost((train_dataloader or {}).get('dataset')) or {}
+        training = pipeline_holder((train_dataloader or {}).get('dataset')) or {}
         own = {_kind(transform) for transform in pipeline}
         added = [transform for transform in training.get('pipeline', ())
                  if _is_loader(transform) and 'Image' not in _kind(transform) and _kind(transform) not in own]
@@ -47,7 +47,7 @@ def with_targets(dataloader: dict, train_dataloader: Any, load: list[dict] | Non
 
 def train_slice_dataset(cfg: Any, val_dataloader: dict) -> Any:
     """The training set, built with the validation's pipeline, in test mode."""
-    training, validation = innermost(cfg['train_dataloader']['dataset']), innermost(val_dataloader['dataset'])
+    training, validation = (pipeline_holder(loader['dataset']) for loader in (cfg['train_dataloader'], val_dataloader))
     if training is None:
         raise ValueError('val_cfg.train_samples: train_dataloader.dataset is no config whose pipeline could be replaced')
     dataset = dict(copy.deepcopy(training), test_mode=True)
@@ -87,14 +87,29 @@ def train_slice_evaluator(cfg: Any) -> Any:
     return swap(copy.deepcopy(cfg['val_evaluator']), 'val_evaluator')
 
 
+def pipeline_holder(dataset: Any) -> dict | None:
+    """The config of the data set whose pipeline makes the samples; None for one that is built.
+
+    Wrappers that mix samples have a pipeline of their own over that of the data set below. One that cuts samples out of another's
+    images has the only one.
+    """
+    chain = _chain(dataset)
+    return next((part for part in reversed(chain) if part.get('pipeline')), chain[-1]) if chain else None
+
+
 def innermost(dataset: Any) -> dict | None:
     """The config of the data set below wrappers and, of several, the first; None for one that is built."""
+    chain = _chain(dataset)
+    return chain[-1] if chain else None
+
+
+def _chain(dataset: Any) -> list[dict]:
+    """The configs of a data set and of those in it, the first of several; empty when the last is none."""
+    chain = []
     while isinstance(dataset, dict):
-        parts = dataset.get('dataset') or (dataset.get('datasets') or [None])[0]
-        if parts is None:
-            return dataset
-        dataset = parts
-    return None
+        chain.append(dataset)
+        dataset = dataset.get('dataset') or (dataset.get('datasets') or [None])[0]
+    return chain if dataset is None else []
 
 
 def _files(dataset: dict) -> dict[str, str]:
