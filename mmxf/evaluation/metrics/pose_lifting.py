@@ -2,6 +2,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
@@ -55,11 +56,11 @@ class PoseLiftingMetric(BaseMetric):
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """The mean errors of each video, and of how many frames."""
         for sample in data_samples:
-            frames = np.asarray(sample['window_frames'])
+            frames = _array(sample['window_frames'])
             chosen = np.ones(frames.shape, bool) if self.count_overlap else first_seen(frames)
-            target = np.asarray(sample['gt_keypoints_3d'])[frames[chosen]]                         # (N, K, 3)
-            keep = np.asarray(sample['gt_valid'])[frames[chosen]].astype(bool) if sample.get('gt_valid') is not None else None
-            windows = {'pred': np.asarray(sample['pred_windows'])[chosen]}
+            target = _array(sample['gt_keypoints_3d'])[frames[chosen]]                         # (N, K, 3)
+            keep = _array(sample['gt_valid'])[frames[chosen]].astype(bool) if sample.get('gt_valid') is not None else None
+            windows = {'pred': _array(sample['pred_windows'])[chosen]}
             video = f'{sample["subject"]} {sample["action"]} camera {sample["camera"]}'
             try:
                 errors.check_poses(windows['pred'], target)
@@ -67,7 +68,7 @@ class PoseLiftingMetric(BaseMetric):
                 raise ValueError(f'{video}: {error}') from None
             values = self._values(windows['pred'], target, keep)
             if sample.get('pred_hypotheses') is not None:                                         # (W, H, F, K, 3)
-                values.update(self._hypotheses(np.asarray(sample['pred_hypotheses']), sample, frames, chosen, keep))
+                values.update(self._hypotheses(_array(sample['pred_hypotheses']), sample, frames, chosen, keep))
             number = len(target) if keep is None else int(keep.sum())
             self.results.append((sample['sample_idx'], self._name(sample, video), number, values))
 
@@ -98,7 +99,7 @@ class PoseLiftingMetric(BaseMetric):
     def _hypotheses(self, hypotheses: np.ndarray, sample: dict, frames: np.ndarray, chosen: np.ndarray,
                     keep: np.ndarray | None) -> dict[str, float]:
         """Of (W, H, F, K, 3): the best of the hypotheses, joint by joint or pose by pose, and their mean."""
-        target = np.asarray(sample['gt_keypoints_3d'])[frames]                                     # (W, F, K, 3)
+        target = _array(sample['gt_keypoints_3d'])[frames]                                     # (W, F, K, 3)
         counts = chosen.copy()
         if keep is not None:
             counts[chosen] = keep
@@ -113,7 +114,7 @@ class PoseLiftingMetric(BaseMetric):
         if 'P-Agg' in self.measures:
             values['P-Agg'] = float(errors.joint_errors(hypotheses.mean(1), target)[counts].mean()) * 1000
         if 'J-Agg' in self.measures:     # what `pred_windows` holds: the joints that reproject best
-            windows = np.asarray(sample['pred_windows'])
+            windows = _array(sample['pred_windows'])
             values['J-Agg'] = float(errors.joint_errors(windows, target)[counts].mean()) * 1000
         return values
 
@@ -133,6 +134,10 @@ class PoseLiftingMetric(BaseMetric):
             print_log(_text(table, total, self.group), logger='current')
         detail = {f'{m}/{name}': value for name, row in table.items() for m, value in row.items()} if len(table) <= 40 else {}
         return {**total, **(detail if len(table) > 1 else {})}
+
+
+def _array(value: torch.Tensor | np.ndarray) -> np.ndarray:
+    return value.cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
 
 
 def first_seen(frames: np.ndarray) -> np.ndarray:
