@@ -17,7 +17,7 @@ WORLDS = {'': ['--train', '8', '--val', '2'], 'people': ['--people', '--frames',
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != 'linux' or not shutil.which('g++'), reason='the stand-in GPU needs Linux and g++'),
-    pytest.mark.skipif(Version(torch.__version__).release < (2, 13), reason="written for the interfaces of torch 2.13's libraries"),
+    pytest.mark.skipif(Version(torch.__version__).release < (2, 13), reason="needs torch 2.13's libraries"),
     pytest.mark.skipif(torch.backends.cuda.is_built(), reason='this torch has code for GPUs of its own'),
 ]
 
