@@ -11,6 +11,7 @@
 #include <ATen/ops/convolution.h>
 #include <ATen/ops/convolution_backward.h>
 #include <ATen/ops/from_blob.h>
+#include <ATen/ops/native_batch_norm.h>
 #include <ATen/ops/unfold_native.h>
 #include <ATen/ops/view_native.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
@@ -230,6 +231,21 @@ std::tuple<Tensor, Tensor, Tensor> convolution_backward(const Tensor& grad, cons
   return {device(to_x), device(to_weight), device(to_bias)};
 }
 
+// Its schema does not say that it writes the running statistics.
+std::tuple<Tensor, Tensor, Tensor> batch_norm(const Tensor& x, const MaybeTensor& weight, const MaybeTensor& bias,
+                                              const MaybeTensor& mean, const MaybeTensor& var, bool training, double momentum,
+                                              double eps) {
+  std::vector<MaybeTensor> rest = {weight, bias, mean, var};
+  for (auto& tensor : rest)
+    if (tensor) {
+      check(*tensor, "an argument of native_batch_norm");
+      tensor = host(*tensor);
+    }
+  auto [out, saved_mean, saved_var] =
+      at::native_batch_norm(host(x), rest[0], rest[1], rest[2], rest[3], training, momentum, eps);
+  return {device(out), device(saved_mean), device(saved_var)};
+}
+
 int64_t plain_attention(const Tensor&, const Tensor&, const Tensor&, const MaybeTensor&, double, bool, std::optional<double>,
                         bool) {
   return 0;
@@ -253,6 +269,7 @@ TORCH_LIBRARY_IMPL(aten, CUDA, library) {
   library.impl("unfold", at::native::unfold);
   library.impl("convolution", convolution);
   library.impl("convolution_backward", convolution_backward);
+  library.impl("native_batch_norm", batch_norm);
   library.impl("_fused_sdp_choice", plain_attention);
 }
 
