@@ -24,7 +24,7 @@ def test_two_processes_equal_one(start_two, toy, tmp_path):
     for iteration in one:
         mean = (torch.tensor(first[iteration]) + torch.tensor(second[iteration])) / 2
         assert torch.allclose(mean, torch.tensor(one[iteration]), rtol=1e-5), iteration
-    a, b = (torch.load(tmp_path / name / 'final.pth') for name in ('one', 'two'))
+    a, b = (torch.load(tmp_path / name / 'final.pth', map_location='cpu') for name in ('one', 'two'))
     assert all(torch.allclose(a[key], b[key], rtol=1e-4, atol=1e-6) for key in a)
 
 

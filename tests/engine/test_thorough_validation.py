@@ -41,7 +41,7 @@ def test_loss_and_metrics_from_one_pass(toy, tmp_path, monkeypatch):
     without, last = found[1], found[3]
     assert last['error'] == without['error'] and set(last) == {'error', 'val/loss', 'val/loss_square', 'val/loss_abs'}
     # By hand, with the weights at the end of training.
-    model = runner.model.eval()
+    model = runner.model.cpu().eval()
     square, absolute = [], []
     for batch in runner.val_dataloader:
         y = model.out(model.backbone(torch.stack(batch['inputs'])))[:, 0]
@@ -55,7 +55,7 @@ def test_loss_and_metrics_from_one_pass(toy, tmp_path, monkeypatch):
     lines = [json.loads(line) for path in (tmp_path / 'loss').rglob('scalars.json') for line in path.read_text().splitlines()]
     assert [line['val/loss'] for line in lines if 'error' in line][-1] == pytest.approx(last['val/loss'], rel=1e-5)
     assert not any('loss' in line for line in lines if 'error' in line), "the training loss's curve has no points of validations"
-    assert all(torch.equal(a, b) for a, b in zip(plain.model.state_dict().values(), model.state_dict().values()))
+    assert all(torch.equal(a, b) for a, b in zip(plain.model.cpu().state_dict().values(), model.state_dict().values()))
 
 
 def test_random_draws_of_the_loss(toy, tmp_path, monkeypatch):

@@ -87,7 +87,7 @@ class ToyModel(BaseModel):
         time.sleep(self.delay)
         if not self.quiet:
             y = y + 0.01 * torch.rand_like(y) + 0.01 * random.random() + 0.01 * float(np.random.rand())
-        target = torch.tensor([s.target for s in data_samples])
+        target = y.new_tensor([s.target for s in data_samples])
         return {'loss_square': ((y - target) ** 2).mean(), 'loss_abs': 0.1 * (y - target).abs().mean()}
 
 

@@ -174,6 +174,11 @@ Tensor& set(Tensor& self, at::Storage storage, SymInt offset, Ints size, Ints st
   return self;
 }
 
+Tensor& set_storage(Tensor& self, at::Storage storage) {
+  const SymInt size = storage.nbytes() / self.itemsize();
+  return set(self, std::move(storage), 0, {size}, {});
+}
+
 Tensor& set_tensor(Tensor& self, const Tensor& source) {
   return set(self, source.storage(), source.storage_offset(), source.sym_sizes(), source.sym_strides());
 }
@@ -262,6 +267,7 @@ TORCH_LIBRARY_IMPL(aten, CUDA, library) {
   library.impl("_local_scalar_dense", item);
   library.impl("resize_", resize);
   library.impl("set_.source_Storage_storage_offset", set);
+  library.impl("set_.source_Storage", set_storage);
   library.impl("set_.source_Tensor", set_tensor);
   library.impl("as_strided", as_strided);
   library.impl("view", view);

@@ -83,6 +83,17 @@ print('##' + json.dumps(report('cuda')))
     assert len(rows) >= 8 and not [row for row in rows if 'failed' in row], rows
 
 
+def test_hooks(library):
+    """Terms of the loss that a model leaves on the CPU, batches that are dumped, steps taken back."""
+    said = python('-c', f"""
+import stand_in_gpu
+stand_in_gpu.install({str(library)!r})
+import pytest
+raise SystemExit(pytest.main(['-o', 'addopts=-q', 'tests/engine/test_hooks.py', 'tests/engine/test_mixed_precision.py']))
+""")
+    assert ' passed' in said and 'skipped' not in said.splitlines()[-1], said
+
+
 def test_a_step_and_an_evaluation_of_each_task(library, worlds):
     runs = {'kmax/kmax_r18_mini': '', 'kat/kat_t_mini': '', 'kat/kat_detection_mini': '', 'kat/kat_segmentation_mini': '',
             'ktpformer/ktpformer_f27_mini': 'people', 'omnifusion/omnifusion_mini': 'depth'}

@@ -121,7 +121,8 @@ class NonFiniteLossHook(Hook):
         if not values:
             return True
         cost = take_non_finite_cost()
-        bad = torch.logical_not(torch.isfinite(torch.stack(values)).all()).float()
+        place = values[-1].device              # the total's; some term may be a number that the model left on the CPU
+        bad = torch.logical_not(torch.isfinite(torch.stack([value.to(place) for value in values])).all()).float()
         bad = torch.ones_like(bad) if cost else bad
         own = bool(bad.item()) if get_world_size() > 1 else None
         if get_world_size() > 1:
