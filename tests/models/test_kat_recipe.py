@@ -83,7 +83,7 @@ def test_two_iterations_with_all_of_it(images, tmp_path, monkeypatch):
     assert calls['augment'] == 8 and calls['erase'] == 2
     assert len(calls['mix']) == 2
     for targets in calls['mix']:
-        torch.testing.assert_close(targets.sum(1), torch.ones(4))
+        torch.testing.assert_close(targets.sum(1), targets.new_ones(4))
         assert (targets > 0.04).all() and (targets < 0.96).all()                       # smoothed: 0.05 at least
     # The average begins at the weights after the first iteration and has decay 0.9999.
     average = 0.9999 * first + 1e-4 * second
