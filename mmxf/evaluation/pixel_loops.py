@@ -58,10 +58,10 @@ def _pixels(kind, row, above, target, start, end, left, corner):
 
 @numba.njit(inline='always')
 def _some(words, first, number):
-    """Whether bytes from ``first`` on, and neighbours in the same ``number`` of words, are not all 0."""
-    some = np.uint64(0)
-    at = np.uintp(first >> 3)
-    for k in range(np.uintp(number)):
+    """Whether the bytes of so many words from byte ``first`` on are not all 0; ``number`` is a constant."""
+    at, bits = np.uintp(first >> 3), np.uint64(8 * (first & 7))
+    some = words[at] >> bits | words[at + np.uintp(number)] << (np.uint64(63) - bits) << np.uint64(1)
+    for k in range(np.uintp(1), np.uintp(number)):
         some |= words[at + k]
     return some != 0
 
@@ -76,9 +76,9 @@ def _mostly_above(kind, words, start, row, above, target):
     left = corner = np.uint32(0)
     x = 0
     while x + LARGE <= width and start + 3 * (x + LARGE) + 8 < 8 * words.size:
-        if _some(words, start + 3 * x, 3 * LARGE // 8 + 1) or kind == 4 and left != corner:
+        if _some(words, start + 3 * x, 3 * LARGE // 8) or kind == 4 and left != corner:
             for block in range(x, x + LARGE, SMALL):
-                if (kind == 4 and left != corner) or _some(words, start + 3 * block, 3 * SMALL // 8 + 1):
+                if (kind == 4 and left != corner) or _some(words, start + 3 * block, 3 * SMALL // 8):
                     left, corner = _pixels(kind, row, above, target, block, block + SMALL, left, corner)
                 else:
                     left = corner = above[block + SMALL - 1]
