@@ -15,7 +15,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--pred', required=True, metavar='JSON', help='predictions')
     parser.add_argument('--pred-dir', metavar='DIR', help='their PNGs (default: PRED without .json)')
     parser.add_argument('--out', metavar='JSON', help='where to write the result')
-    parser.add_argument('--workers', type=int, metavar='N', help='threads (default: one a core, at most 8)')
+    parser.add_argument('--workers', type=int, metavar='N', help='processes (default: one a core, at most 8)')
     parser.add_argument('--no-classwise', action='store_true', help='print totals only')
     return parser.parse_args(argv)
 

@@ -11,7 +11,6 @@ from .panoptic_png import read_panoptic_png
 from .panoptic_quality import ClassCounts, Segments, count_matches, segment_histogram, summarize, without_pixels
 from .rgb_png import pixel_loops
 
-
 CHUNK = 16                                 # images that a process takes at a time, in 15 ms, which is also what its start takes
 
 
