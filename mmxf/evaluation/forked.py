@@ -50,8 +50,7 @@ def map_in_order(function: Callable[[int], T], count: int, workers: int) -> Iter
             found = pool.map(_work, range(count))
         yield from found
     except BrokenProcessPool:
-        raise RuntimeError(f'one of {workers} processes ended before its work was done (out of memory?); fewer workers need less') \
-            from None
+        raise RuntimeError(f'one of {workers} processes ended early (out of memory?); fewer workers need less') from None
     finally:
         pool.shutdown(cancel_futures=True)
 
