@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
                                  show_progress('images'))
         if args.out:
             write_json(args.out, {**results, 'gt': args.gt, 'pred': args.pred})
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RuntimeError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
     for note in results['notes'][:10]:

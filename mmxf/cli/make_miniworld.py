@@ -1,9 +1,10 @@
 """Write the built-in MiniWorld as a data set in the official COCO panoptic and instances formats."""
 
 import argparse
-import os
 import sys
 import time
+
+from mmxf.cores import available_cores
 
 SUMMARY = 'Render the built-in MiniWorld and write it as COCO panoptic and instances data'
 
@@ -84,10 +85,6 @@ class Progress:
         )
 
 
-def available_cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
-
-
 def main(argv=None) -> int:
     args = parse_args(argv)
     if args.people:
@@ -110,7 +107,7 @@ def main(argv=None) -> int:
             args.frames_per_scene,
             not args.no_antialias,
         )
-        workers = available_cpus() if args.workers is None else args.workers
+        workers = available_cores() if args.workers is None else args.workers
         written = write_dataset(args.root, request, workers, args.force, Progress())
     except (ValueError, ExistingDataError) as error:
         print(f'error: {error}', file=sys.stderr)
@@ -139,7 +136,7 @@ def make_depth(args) -> int:
     start = time.monotonic()
     try:
         request = DepthRequest(args.train, args.val, width, height, args.seed, args.style or 'room')
-        workers = available_cpus() if args.workers is None else args.workers
+        workers = available_cores() if args.workers is None else args.workers
         written = write_depth_panoramas(args.root, request, workers, args.force, Progress())
     except (ValueError, ExistingDataError, OSError) as error:
         print(f'error: {error}', file=sys.stderr)

@@ -1,9 +1,10 @@
 """``mmxf prepare_data``: checks an official data set and makes what the configs need of it."""
 import argparse
 import importlib
-import os
 import sys
 from pathlib import Path
+
+from mmxf.cores import available_cores
 
 SUMMARY = 'check a data set and make its panoptic files (coco-panoptic, cityscapes, ade20k, h36m, stanford2d3d ...)'
 # data set -> (module in mmxf.datasets.prepare, usual root)
@@ -28,7 +29,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('dataset', choices=list(DATASETS))
     parser.add_argument('--root', metavar='DIR', help='of the data set (default: where the configs read)')
     parser.add_argument('--splits', nargs='+', choices=['train', 'val'], default=['train', 'val'])
-    parser.add_argument('--workers', type=int, metavar='N', default=min(8, os.cpu_count() or 1),
+    parser.add_argument('--workers', type=int, metavar='N', default=min(8, available_cores()),
                         help='threads')
     parser.add_argument('--check-only', action='store_true', help='change nothing')
     return parser.parse_args(argv)

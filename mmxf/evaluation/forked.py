@@ -18,10 +18,6 @@ _PR_SET_PDEATHSIG = 1                      # <linux/prctl.h>
 _function: Callable[[int], object]         # in a process of the pool
 
 
-def available_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
-
-
 def can_fork() -> bool:
     """Elsewhere a fork is unsafe, or a process has to import everything anew; a pool's own processes may not have any."""
     return sys.platform == 'linux' and not multiprocessing.current_process().daemon

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .forked import available_cores, map_in_order
+from mmxf.cores import available_cores
+
+from .forked import map_in_order
 from .panoptic_png import read_panoptic_png
 from .panoptic_quality import ClassCounts, Segments, count_matches, segment_histogram, summarize, without_pixels
 from .rgb_png import pixel_loops

@@ -9,6 +9,7 @@ from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
 from torch.utils.data import DataLoader
 
+from mmxf.cores import available_cores
 from mmxf.registry import HOOKS
 
 
@@ -76,7 +77,7 @@ def advice(loader: DataLoader, waiting: float) -> list[str]:
         loader: the training's.
         waiting: time spent waiting, as a multiple of that spent computing.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+    cores = available_cores()
     processes = int(os.environ.get('LOCAL_WORLD_SIZE', 1))
     workers, found = loader.num_workers, []
     wanted = max(workers + 1, round(max(1, workers) * (1 + waiting)))
