@@ -18,7 +18,7 @@ SOURCE = Path(__file__).with_name('device.cpp')
 
 
 def build(target: Path, compiler: str = 'g++') -> None:
-    """Compiles device.cpp against the installed torch, in half a minute.
+    """Compiles device.cpp against the installed torch, in ten seconds.
 
     Raises:
         subprocess.CalledProcessError: the compiler failed; its message is on stderr.
@@ -96,11 +96,11 @@ def _patch_cuda(torch) -> None:
 
 def _patch_tensors(torch) -> None:
     """Copies and files of tensors, which torch makes of storages that it has no code for here."""
-    plain_copy, plain_load = torch.Tensor.__deepcopy__, torch.load
+    copies, plain_load = (torch.nn.Parameter.__deepcopy__, torch.Tensor.__deepcopy__), torch.load
 
     def deepcopy(tensor, memo):
         if not tensor.is_cuda:
-            return plain_copy(tensor, memo)
+            return copies[not isinstance(tensor, torch.nn.Parameter)](tensor, memo)
         if id(tensor) not in memo:
             new = tensor.detach().clone()
             memo[id(tensor)] = torch.nn.Parameter(new, tensor.requires_grad) if isinstance(tensor, torch.nn.Parameter) else \
