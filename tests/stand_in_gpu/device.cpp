@@ -240,6 +240,7 @@ std::tuple<Tensor, Tensor, Tensor> convolution_backward(const Tensor& grad, cons
 std::tuple<Tensor, Tensor, Tensor> batch_norm(const Tensor& x, const MaybeTensor& weight, const MaybeTensor& bias,
                                               const MaybeTensor& mean, const MaybeTensor& var, bool training, double momentum,
                                               double eps) {
+  check(x, "the input of native_batch_norm");
   std::vector<MaybeTensor> rest = {weight, bias, mean, var};
   for (auto& tensor : rest)
     if (tensor) {

@@ -61,7 +61,7 @@ here, there = torch.ones(2, 3), torch.ones(2, 3, device='cuda')
 assert there.is_cuda and (there * 2 + torch.tensor(1.)).cpu().sum() == 18 and there[torch.tensor([0])].shape == (1, 3)
 for wrong in (lambda: here + there, lambda: torch.cat([there, here]), lambda: there.numpy(), lambda: here[there.long()],
               lambda: there.index_select(0, torch.tensor([0])), lambda: torch.nn.Conv1d(2, 1, 1).cuda()(here[None]),
-              lambda: torch.nn.functional.embedding(here.long(), there)):
+              lambda: torch.nn.functional.embedding(here.long(), there), lambda: torch.nn.BatchNorm1d(3).cuda()(here)):
     try:
         wrong()
     except (RuntimeError, TypeError) as error:
@@ -69,7 +69,7 @@ for wrong in (lambda: here + there, lambda: torch.cat([there, here]), lambda: th
     else:
         raise AssertionError('was not refused')
 """)
-    assert len(said.splitlines()) == 7, said
+    assert len(said.splitlines()) == 8, said
 
 
 def test_operators(library):
