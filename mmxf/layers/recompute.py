@@ -16,13 +16,19 @@ def recompute(module: nn.Module, function: Callable, *args):
     """``function(*args)``; in training its inner tensors are not kept but made again when gradients are needed.
 
     Args:
-        module: whose batch norms `function` uses.
+        module: whose batch norms `function` uses; it keeps its tensors after `choose_recompute` said so.
         function: a part of the module's forward pass.
         args: its inputs.
     """
-    if not (torch.is_grad_enabled() and module.training):
+    if not (torch.is_grad_enabled() and module.training and getattr(module, 'recomputes', True)):
         return function(*args)
     return checkpoint(function, *args, use_reentrant=False, context_fn=lambda: (nullcontext(), _Uncounted(module)))
+
+
+def choose_recompute(module: nn.Module, again: bool) -> None:
+    """Whether `recompute` makes the parts of a module and of all within it again (less memory), or keeps them (less time)."""
+    for part in module.modules():
+        part.recomputes = again
 
 
 class _Uncounted:

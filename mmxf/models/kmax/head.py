@@ -4,6 +4,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from mmxf.layers.recompute import choose_recompute
 from mmxf.registry import MODELS
 
 from .inference import collect_claims, instances, panoptic_map
@@ -27,12 +28,14 @@ class KMaXHead(nn.Module):
         overlap_threshold: part of a segment's pixels that must still be free.
         class_exponent, mask_exponent: order in which segments take their pixels.
         max_per_image: (query, class) pairs that become instances.
+        recompute: in training, make what takes much memory and little time again in the backward pass; False keeps it.
     """
 
     def __init__(self, num_classes: int, thing_labels: Sequence[int], in_channels: Sequence[int], pixel_decoder: dict,
                  decoder: dict, loss: dict, auxiliary: dict | None = None, *, pixel_threshold: float = 0.4,
                  thing_threshold: float = 0.7, stuff_threshold: float = 0.5, overlap_threshold: float = 0.8,
-                 class_exponent: float = 1.0, mask_exponent: float = 1.0, max_per_image: int = 100) -> None:
+                 class_exponent: float = 1.0, mask_exponent: float = 1.0, max_per_image: int = 100,
+                 recompute: bool = True) -> None:
         super().__init__()
         self.num_classes, self.thing_labels = num_classes, tuple(thing_labels)
         self.pixel_decoder = MODELS.build(dict(in_channels=in_channels, **pixel_decoder))
@@ -41,6 +44,7 @@ class KMaXHead(nn.Module):
         if auxiliary is not None:
             self.auxiliary = MODELS.build(dict(in_channels=in_channels, num_classes=num_classes, **auxiliary))
         self.criterion = MODELS.build(loss)
+        choose_recompute(self, recompute)
         self.pixel_threshold, self.max_per_image = pixel_threshold, max_per_image
         self.panoptic_rule = dict(thing_threshold=thing_threshold, stuff_threshold=stuff_threshold,
                                   overlap_threshold=overlap_threshold, class_exponent=class_exponent,
