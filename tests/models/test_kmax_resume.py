@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = ['train_cfg.max_iters=8', 'train_cfg.val_interval=100', 'train_cfg.dynamic_intervals=None',
            'train_dataloader.batch_size=2',
            'default_hooks.checkpoint.interval=2', 'default_hooks.checkpoint.max_keep_ckpts=10',
-           'default_hooks.logger.interval=1', 'model.head.decoder.drop_path=0.3']
+           'default_hooks.logger.interval=1', 'model.head.decoder.drop_path=0.3', 'model.head.recompute=True']
 
 
 HOOK = "dict(type='KillHook', after='iter_4.pth', within=3.0, before=7)"
