@@ -34,6 +34,7 @@ def config(real_data: Path, work_dir: Path):
                                seg_prefix=str(folder / 'annotations/panoptic_val2017'))],
         'optim_wrapper.optimizer.lr': 0.004, 'param_scheduler.0.warmup_iters': 16, 'param_scheduler.0.power': 0.6,
         'model.head.decoder.num_queries': 64, 'model.norm_momentum': 0.2, 'model.head.loss.sample_size': 1024,
+        'model.head.loss.dice_weight': 6.0,
         'model.head.thing_threshold': 0.3, 'model.head.stuff_threshold': 0.3}, check=False)
     return cfg
 
