@@ -34,11 +34,11 @@ def test_the_first_error_comes_through():
             raise KeyError(f'item {index}')
         return index
 
-    seen = []
+    before, seen = set(multiprocessing.active_children()), []    # other tests' data workers may still run
     with pytest.raises(KeyError, match='item 3'):
         for value in map_in_order(fail, 100, 2):
             seen.append(value)
-    assert seen == [0, 1, 2] and not multiprocessing.active_children()
+    assert seen == [0, 1, 2] and set(multiprocessing.active_children()) <= before
 
 
 def test_a_killed_process_is_an_error():

@@ -16,7 +16,7 @@ CONFIG = f"""
 _base_ = [{str(ROOT / 'configs/kmax/kmax_r18_mini.py')!r}]
 custom_imports = dict(imports=['training_hooks'])
 custom_hooks = [*_base_.custom_hooks, dict(type='RecordHook')]
-model = dict(head=dict(decoder=dict(drop_path=0.), loss=dict(sample_size=1024)))
+model = dict(head=dict(decoder=dict(drop_path=0.), loss=dict(sample_size=1024, semantic_sample_size=0)))
 train_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(pipeline=[
     dict(type='LoadImageFromFile'), dict(type='LoadPanopticSegments'), dict(type='PackPanopticInputs', mask_stride=4)]))
 train_cfg = dict(max_iters=4)
