@@ -7,6 +7,8 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 
+from mmxf.engine.scale_lr import base_rate
+
 
 class BannerHook(Hook):
     """Logs data set sizes, classes, parameters, iterations, effective batch size and learning rate."""
@@ -61,5 +63,6 @@ def _learning_rate(runner: Any) -> str:
         kind = type(runner.optim_wrapper.optimizer).__name__
     except AttributeError:  # several optimizers
         return ', '.join(f'{name} {values[0]:g}' for name, values in runner.optim_wrapper.get_lr().items())
-    low, high = min(rates), max(rates)
-    return f'{high:g}' + (f' (down to {low:g} for some parameters)' if low < high else '') + f', {kind}'
+    base = base_rate(runner.optim_wrapper, 'initial_lr')
+    others = [f'{rate:g}' for rate in sorted({min(rates), max(rates)} - {base})]
+    return f'{base:g}' + (f' ({" to ".join(others)} for some parameters)' if others else '') + f', {kind}'

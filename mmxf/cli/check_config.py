@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from ._errors import user_errors
+
 SUMMARY = 'Check configs: every type, every key, with file, line and the nearest right name'
 
 
@@ -27,6 +29,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@user_errors
 def main(argv: list[str] | None = None) -> int:
     """Runs the command: 0 when all configs are right, else 1."""
     args = parse_args(argv)

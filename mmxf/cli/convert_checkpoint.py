@@ -3,6 +3,8 @@ import argparse
 import importlib
 from pathlib import Path
 
+from ._errors import user_errors
+
 SUMMARY = "Convert a paper's official checkpoint to ours, or back with --reverse."
 
 
@@ -23,6 +25,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@user_errors
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     import io

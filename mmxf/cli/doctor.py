@@ -4,6 +4,8 @@ import argparse
 import json
 import sys
 
+from ._errors import user_errors
+
 SUMMARY = 'Check the installation and the machine; for each problem, the command that mends it'
 MARKS = {'ok': 'ok', 'note': '--', 'warning': '!', 'problem': 'XX'}
 
@@ -16,6 +18,7 @@ def parse_args(argv=None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@user_errors
 def main(argv=None) -> int:
     args = parse_args(argv)
     from ._doctor_checks import CHECKS, IMPORTING, Finding, self_test

@@ -2,6 +2,8 @@
 import argparse
 import sys
 
+from ._errors import user_errors
+
 SUMMARY = "panoptic quality of prediction files in COCO's format"
 
 
@@ -20,6 +22,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@user_errors
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     from mmxf.allocator import keep_freed_memory

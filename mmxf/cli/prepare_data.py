@@ -6,6 +6,8 @@ from pathlib import Path
 
 from mmxf.cores import available_cores
 
+from ._errors import user_errors
+
 SUMMARY = 'check a data set and make its panoptic files (coco-panoptic, cityscapes, ade20k, h36m, stanford2d3d ...)'
 # data set -> (module in mmxf.datasets.prepare, usual root)
 DATASETS = {
@@ -35,6 +37,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@user_errors
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     module, usual_root = DATASETS[args.dataset]

@@ -6,6 +6,8 @@ import argparse
 import difflib
 import sys
 
+from ._errors import user_errors
+
 SUMMARY = 'Print a config with bases, overrides and references resolved, or how two differ'
 
 
@@ -23,6 +25,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@user_errors
 def main(argv: list[str] | None = None) -> int:
     """Runs the command: 0, or 1 when a config is wrong."""
     args = parse_args(argv)

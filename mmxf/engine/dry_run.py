@@ -18,6 +18,7 @@ from mmengine.optim import OptimWrapperDict
 from .checkpoint_io import load_file
 from .hooks.forecast_hook import peak_memory
 from .hooks.preemption_hook import save_now
+from .scale_lr import base_rate
 
 
 class DryRunError(RuntimeError):
@@ -117,9 +118,7 @@ def _train_one_step(runner: Any, found: DryRun) -> None:
     found.step = time.perf_counter() - start
     found.losses = {name: float(value.detach() if isinstance(value, torch.Tensor) else value) for name, value in outputs.items()
                     if not isinstance(value, torch.Tensor) or value.numel() == 1}
-    rates = [group['lr'] for wrapper in wrappers for group in wrapper.optimizer.param_groups]
-    initial = [group.get('initial_lr', group['lr']) for wrapper in wrappers for group in wrapper.optimizer.param_groups]
-    found.rates = max(rates), max(initial)
+    found.rates = tuple(max(base_rate(wrapper, key) for wrapper in wrappers) for key in ('lr', 'initial_lr'))
     model = _plain(runner.model)
     found.memory = dict(
         parameters=sum(_bytes(parameter) for parameter in model.parameters()),

@@ -34,7 +34,7 @@ def scale_learning_rate(runner: Any, optim_wrapper: Any, auto_scale_lr: dict | N
     wrappers = list(optim_wrapper.values()) if isinstance(optim_wrapper, OptimWrapperDict) else [optim_wrapper]
     batch, words = real_batch(runner, getattr(wrappers[0], '_accumulative_counts', 1))
     factor = batch / base
-    rate = max(group['lr'] for wrapper in wrappers for group in wrapper.optimizer.param_groups)
+    rate = max(base_rate(wrapper) for wrapper in wrappers)
     if factor == 1:
         runner.logger.info(f'Learning rate {rate:g}: the batch of {words} is the one it was chosen for')
         return factor
@@ -43,13 +43,22 @@ def scale_learning_rate(runner: Any, optim_wrapper: Any, auto_scale_lr: dict | N
                               f'as auto_scale_lr.enable=False says (scaled linearly it would be {rate * factor:g})')
         return 1.
     for wrapper in wrappers:
-        for group in wrapper.optimizer.param_groups:
+        for group in wrapper.param_groups:       # the one that keeps the base rate for the log, too
             group['lr'] = group['lr'] * factor
             if 'initial_lr' in group:
                 group['initial_lr'] = group['initial_lr'] * factor
     runner.logger.info(f'Learning rate {rate:g} -> {rate * factor:g}, scaled linearly from a batch of {base} to {words}; '
                        '--no-auto-scale-lr leaves it as it is')
     return factor
+
+
+def base_rate(wrapper: Any, key: str = 'lr') -> float:
+    """The learning rate of an optimizer wrapper before the multipliers of its groups of parameters.
+
+    ``key='initial_lr'`` is that of which a schedule takes its share, where there is one.
+    """
+    base = getattr(wrapper, 'base_param_settings', None)
+    return max(group.get(key, group['lr']) for group in ([base] if base else wrapper.optimizer.param_groups))
 
 
 def real_batch(runner: Any, accumulate: int = 1) -> tuple[int, str]:

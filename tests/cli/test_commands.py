@@ -74,3 +74,11 @@ def test_tools_are_thin_and_call_the_same_code(name):
     assert len(tree.body) <= 5
     done = python(f'tools/{name}.py', '--help')
     assert done.returncode == 0 and 'CONFIG' in done.stdout
+
+
+def test_a_reader_that_leaves_is_no_error():
+    command = subprocess.Popen([sys.executable, 'tools/print_config.py', 'configs/kmax/kmax_r18_mini.py'], cwd=ROOT, text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    command.stdout.close()
+    complaint = command.stderr.read()
+    assert command.wait() == 141 and not complaint

@@ -17,8 +17,9 @@ def test_command(tmp_path):
     before = {'toy_run.py'}
     said = tool(tmp_path, 'train', write_config(tmp_path, TOY), '--dry-run')
     assert set(os.listdir(tmp_path)) == before, 'no work_dirs'
-    for words in ('one step, one evaluated image and one checkpoint went well', 'Learning rate 0.05 -> 0.025',
-                  'memory   parameters 0.0 MB', 'lr       0.025 at the first step', 'an epoch of 2 steps', 'for all 40',
+    for words in ('one step, one evaluated image and one checkpoint went well', 'Learning rate 0.1 -> 0.05',
+                  'memory   parameters 0.0 MB', 'lr       0.05 at the first step', '(0.025 for some parameters)',
+                  'an epoch of 2 steps', 'for all 40',
                   'metrics  of one image: toy/mean', 'files    checkpoint'):
         assert words in said, words
     assert 'Iter(train)' not in said, 'it does not train'

@@ -78,8 +78,8 @@ def test_train_says_what_it_is_about_to_do(trained):
         'ToyWhole, 0.00 M parameters',
         '4 iterations of 2 images = 2.0 epochs',
         '2 images a step (2 a process x 1 process)',
-        'Learning rate 0.05 -> 0.025, scaled linearly from a batch of 4 to 2; --no-auto-scale-lr leaves it',
-        '0.025, AdamW',
+        'Learning rate 0.1 -> 0.05, scaled linearly from a batch of 4 to 2; --no-auto-scale-lr leaves it',
+        '0.05 (0.025 for some parameters), AdamW',
     ):
         assert words in text, words
     dumped = (folder / 'work_dirs' / 'toy_run' / 'toy_run.py').read_text()

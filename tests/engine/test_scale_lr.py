@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 
-from mmxf.engine.scale_lr import BatchSizeError, install, scale_learning_rate
+from mmxf.engine.scale_lr import BatchSizeError, base_rate, install, scale_learning_rate
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def wrapper():
     def build(accumulate=1):
         weight, bias = (torch.nn.Parameter(torch.zeros(1)) for _ in range(2))
         groups = [dict(params=[weight], lr=0.1), dict(params=[bias], lr=0.01)]
-        return OptimWrapper(torch.optim.SGD(groups), accumulative_counts=accumulate)
+        return OptimWrapper(torch.optim.SGD(groups, lr=0.02), accumulative_counts=accumulate)
     return build
 
 
@@ -29,7 +29,8 @@ def test_linear_in_the_real_batch(wrapper, batch, processes, accumulate, factor)
     said, optim = [], wrapper(accumulate)
     assert scale_learning_rate(runner(batch, processes, said), optim, dict(base_batch_size=16)) == factor
     assert [group['lr'] for group in optim.optimizer.param_groups] == pytest.approx([0.1 * factor, 0.01 * factor])
-    assert len(said) == 1 and str(batch * processes * accumulate) in said[0]
+    assert base_rate(optim) == optim.get_lr()['base_lr'][0] == pytest.approx(0.02 * factor), 'as the log has it'
+    assert len(said) == 1 and str(batch * processes * accumulate) in said[0] and 'rate 0.02' in said[0]
 
 
 def test_switches(wrapper):
@@ -38,7 +39,7 @@ def test_switches(wrapper):
         assert scale_learning_rate(runner(said=said), optim, cfg) is None and not said
     said, optim = [], wrapper()
     assert scale_learning_rate(runner(said=said), optim, dict(enable=False, base_batch_size=4)) == 1
-    assert optim.optimizer.param_groups[0]['lr'] == 0.1 and 'not scaled' in said[0] and '0.05' in said[0], 'off, and said'
+    assert optim.optimizer.param_groups[0]['lr'] == 0.1 and 'not scaled' in said[0] and '0.01' in said[0], 'off, and said'
     two = OptimWrapperDict(a=wrapper(), b=wrapper())
     scale_learning_rate(runner(), two, dict(base_batch_size=4))
     assert [w.optimizer.param_groups[0]['lr'] for w in two.values()] == [0.05, 0.05]
