@@ -205,3 +205,18 @@ def test_processes_that_a_metric_forks_end_when_told_to(toy, tmp_path, monkeypat
     monkeypatch.setattr(toy.ToyMetric, 'compute_metrics', forks)
     toy.train(work_dir=str(tmp_path), length=2, interval=2, batch=2, val=2)
     assert ended == [-signal.SIGTERM] * 20
+
+
+@pytest.mark.parametrize('error', [RuntimeError, KeyboardInterrupt])
+def test_a_failed_run_leaves_no_handler_behind(toy, tmp_path, monkeypatch, error):
+    """A process whose run has failed, as a notebook's, would not end by SIGTERM."""
+    def fail(*_, **__):
+        during.append(signal.getsignal(signal.SIGTERM))
+        raise error('stop')
+
+    before, during = signal.getsignal(signal.SIGTERM), []
+    runner = toy.Runner.from_cfg(toy.config(str(tmp_path), length=4, interval=9))
+    monkeypatch.setattr(runner.model, 'train_step', fail)
+    with pytest.raises(error, match='stop'):
+        runner.train()
+    assert during[0] != before and signal.getsignal(signal.SIGTERM) == before

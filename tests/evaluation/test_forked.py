@@ -83,7 +83,8 @@ def _runs(process: int) -> bool:
 
 
 def test_in_a_process_that_may_have_none():
-    with multiprocessing.get_context('fork').Pool(1) as pool:             # its workers are daemons
+    default = (signal.SIGTERM, signal.SIG_DFL)       # by which the pool ends its worker; this process may have another handler
+    with multiprocessing.get_context('fork').Pool(1, signal.signal, default) as pool:        # its workers are daemons
         assert pool.apply(_sum_of_squares) == 0 + 1 + 4 + 9
 
 

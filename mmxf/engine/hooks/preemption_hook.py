@@ -6,13 +6,15 @@ import os
 import os.path as osp
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.dist import all_gather_object, all_reduce, get_rank, get_world_size, is_main_process
 from mmengine.hooks import Hook
+from mmengine.runner import BaseLoop
 
 from mmxf.registry import HOOKS
 
@@ -63,6 +65,19 @@ class PreemptionHook(Hook):
         self._before: dict[int, Any] = {}
         self._common_batches = 0
 
+    def before_run(self, runner) -> None:
+        loop = runner._train_loop
+        if isinstance(loop, BaseLoop):               # no config of one, as in a test
+            loop.run = partial(self._run, loop.run)
+
+    def _run(self, run: Callable[[], Any]) -> Any:
+        """Runs the loop; a process whose run has failed must be one that SIGTERM ends. A stopped one waits for its end in peace."""
+        try:
+            return run()
+        except (Exception, KeyboardInterrupt):
+            self._restore()
+            raise
+
     def before_train(self, runner) -> None:
         if is_main_process():
             Path(runner.work_dir, MARKER).unlink(missing_ok=True)
@@ -79,6 +94,9 @@ class PreemptionHook(Hook):
         FORKED_DEFAULTS.signals = tuple(self._before)
 
     def after_train(self, runner) -> None:
+        self._restore()
+
+    def _restore(self) -> None:
         FORKED_DEFAULTS.signals = ()
         for number, handler in self._before.items():
             signal.signal(number, handler)
