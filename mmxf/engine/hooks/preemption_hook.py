@@ -71,7 +71,7 @@ class PreemptionHook(Hook):
             loop.run = partial(self._run, loop.run)
 
     def _run(self, run: Callable[[], Any]) -> Any:
-        """Runs the loop. A process whose run has failed must be one that SIGTERM ends; one told to stop is left to end in peace."""
+        """Runs the loop. A process whose run has failed must be one that SIGTERM ends; one told to stop ends in peace."""
         try:
             return run()
         except (Exception, KeyboardInterrupt):
