@@ -2,7 +2,7 @@
 
 Not a row of the paper. Narrower than kmax_r50_coco.py, and with what a schedule of 1400 steps needs instead of 150,000:
 mask logits that start at full scale and whose one scale moves fast, a weak void prior, batch statistics that follow quickly,
-little more queries than an image has segments, and weight on small things: dice, which counts segments, next to the mask loss,
+few more queries than an image has segments, and weight on small things: dice, which counts segments, next to the mask loss,
 which counts pixels, and an auxiliary semantic loss of sampled pixels, those of small segments first.
 """
 _base_ = [
