@@ -8,8 +8,10 @@ import json
 import os
 import re
 import shutil
+import site
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -335,8 +337,15 @@ IMPORTING = (torch_and_gpu, compiled_ops, cpu_kernels)     # import packages in 
 
 def _env() -> dict[str, str]:
     # The child finds mmxf where this process did, but sees the user's PYTHONPATH first, as any of his runs would.
-    home = str(Path(__file__).resolve().parents[2])
-    return dict(os.environ, PYTHONPATH=os.pathsep.join(p for p in (os.environ.get('PYTHONPATH'), home) if p))
+    home = Path(__file__).resolve().parents[2]
+    # Not site-packages, where mmxf may lie: the child has that anyway, and before the standard library it hides modules of it.
+    given = [] if home in {Path(path).resolve() for path in _site_packages()} else [str(home)]
+    paths = [path for path in (os.environ.get('PYTHONPATH'), *given) if path]
+    return dict(os.environ, PYTHONPATH=os.pathsep.join(paths)) if paths else dict(os.environ)
+
+
+def _site_packages() -> list[str]:
+    return [*site.getsitepackages(), site.getusersitepackages(), sysconfig.get_path('purelib'), sysconfig.get_path('platlib')]
 
 
 def _child(code: str, timeout: float = 120) -> subprocess.CompletedProcess:

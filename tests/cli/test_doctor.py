@@ -49,6 +49,25 @@ def test_two_distributions_and_a_shadow_are_found_and_the_exit_status_tells(tmp_
     assert all(f['command'] and '\n' not in f['command'] for f in problems)
 
 
+@pytest.mark.parametrize('command', [[str(ROOT / 'tools/doctor.py')], ['-m', 'mmxf.cli', 'print-config', 'absent.py']])
+def test_an_old_copy_of_a_module_of_pythons_own_is_named(command, tmp_path):
+    (tmp_path / 'typing.py').write_text('Any = Callable._abc_registry\n')       # as PyPI's typing on any Python of today
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, cwd=ROOT,
+                          env={**os.environ, 'PYTHONPATH': f'{ROOT}{os.pathsep}{tmp_path}'})
+    assert done.returncode == 1 and 'Traceback' not in done.stderr
+    assert f"{tmp_path / 'typing.py'} hides Python's own typing" in done.stderr and 'unset PYTHONPATH' in done.stderr
+
+
+def test_the_checks_see_an_installed_mmxf_where_any_run_would(monkeypatch):
+    # Its folder, put on PYTHONPATH, would come before the standard library, and an old copy of typing there with it.
+    monkeypatch.setenv('PYTHONPATH', '/of/the/user')
+    assert checks._env()['PYTHONPATH'].split(os.pathsep) == ['/of/the/user', str(ROOT)]
+    monkeypatch.setattr(checks.site, 'getsitepackages', lambda: [str(ROOT)])
+    assert checks._env()['PYTHONPATH'] == '/of/the/user'
+    monkeypatch.delenv('PYTHONPATH')
+    assert 'PYTHONPATH' not in checks._env()
+
+
 def only(monkeypatch, folder: Path) -> None:
     monkeypatch.setattr(sys, 'path', [str(folder)])
 
