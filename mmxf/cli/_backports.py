@@ -8,12 +8,12 @@ BACKPORTS = ('typing', 'enum', 'dataclasses')
 
 
 def hiding() -> list[tuple[str, str]]:
-    """(module, file that hides it) for each of `BACKPORTS` that a folder on PYTHONPATH holds."""
-    library = os.path.dirname(os.__file__)
+    """(module, file that hides it) for each of `BACKPORTS` that a folder on PYTHONPATH holds before the standard library."""
+    library = os.path.realpath(os.path.dirname(os.__file__))
     found = []
-    for entry in os.environ.get('PYTHONPATH', '').split(os.pathsep):
-        if not entry or os.path.realpath(entry) == os.path.realpath(library):
-            continue
+    for entry in filter(None, os.environ.get('PYTHONPATH', '').split(os.pathsep)):
+        if os.path.realpath(entry) == library:
+            break
         for name in BACKPORTS:
             for path in (os.path.join(entry, f'{name}.py'), os.path.join(entry, name, '__init__.py')):
                 if os.path.isfile(path):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mmxf.cli import _backports
 from mmxf.cli import _doctor_checks as checks
 from mmxf.cli._self_test import cases, report
 
@@ -56,6 +57,14 @@ def test_an_old_copy_of_a_module_of_pythons_own_is_named(command, tmp_path):
                           env={**os.environ, 'PYTHONPATH': f'{ROOT}{os.pathsep}{tmp_path}'})
     assert done.returncode == 1 and 'Traceback' not in done.stderr
     assert f"{tmp_path / 'typing.py'} hides Python's own typing" in done.stderr and 'unset PYTHONPATH' in done.stderr
+
+
+def test_an_old_copy_that_comes_after_pythons_own_hides_nothing(tmp_path, monkeypatch):
+    (tmp_path / 'typing.py').touch()
+    monkeypatch.setenv('PYTHONPATH', f'{os.path.dirname(os.__file__)}{os.pathsep}{tmp_path}')
+    assert _backports.hiding() == []
+    monkeypatch.setenv('PYTHONPATH', f'/absent{os.pathsep}{tmp_path}')
+    assert _backports.hiding() == [('typing', str(tmp_path / 'typing.py'))]
 
 
 def test_the_checks_see_an_installed_mmxf_where_any_run_would(monkeypatch):
