@@ -17,7 +17,7 @@ def parse_args(argv=None) -> argparse.Namespace:
     parser.add_argument('checkpoint', metavar='CHECKPOINT', help='checkpoint of a run')
     parser.add_argument('--out-dir', default='published', help='folder of the files (default: published)')
     parser.add_argument('--name', help='of the model (default: that of the config)')
-    parser.add_argument('--metrics', metavar='FILE', help="JSON of tools/test.py --out; goes into the entry")
+    parser.add_argument('--metrics', metavar='FILE', help="JSON of mmxf test --out; goes into the entry")
     parser.add_argument('--data', metavar='TEXT', help='what it was trained on (default: kind and folder of the data set)')
     parser.add_argument('--url', metavar='URL', help='folder that the file will be found in')
     parser.add_argument('--metafile', metavar='FILE', help='append the entry there, for instance configs/kmax/metafile.yml')
@@ -91,7 +91,7 @@ def read_metrics(path: str) -> dict[str, float]:
         content = json.loads(Path(path).read_text(encoding='utf-8'))
         return {key: round(float(value), 4) for key, value in content.items() if isinstance(value, (int, float))}
     except (OSError, ValueError, AttributeError) as error:
-        raise UserError(f'--metrics {path}: expected the JSON that tools/test.py --out writes ({error})') from None
+        raise UserError(f'--metrics {path}: expected the JSON that mmxf test --out writes ({error})') from None
 
 
 def check_metafile(path: Path, name: str) -> None:

@@ -12,7 +12,7 @@ DONE = 'summary.json'
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=SUMMARY + '. Run again, it resumes, or says that it is done.')
-    parser.add_argument('--config', default='configs/kmax/kmax_r18_mini.py', help='what to train (default: %(default)s)')
+    parser.add_argument('--config', default='mmxf::kmax/kmax_r18_mini.py', help='what to train (default: %(default)s)')
     parser.add_argument('--work-dir', default='work_dirs/quickstart', help='where everything goes (default: %(default)s)')
     parser.add_argument('--data', default='data/miniworld', help='where MiniWorld is written (default: %(default)s)')
     parser.add_argument('--train', type=int, default=600, help='training images (default: %(default)s)')

@@ -33,7 +33,7 @@ class DepthDataset(BaseDataset):
     DEPTH_RANGE: tuple[float, float] = (0.0, float('inf'))
     PANORAMA = False
     ALONG_RAY = False       # of panoramas it always is
-    PREPARE = 'python tools/prepare_data.py --help'
+    PREPARE = 'mmxf prepare-data --help'
 
     def __init__(self, ann_file: str = '', data_root: str = '', *, image_prefix: str = '', depth_prefix: str = '',
                  depth_scale: float | None = -1, depth_range: tuple[float, float] | None = None,
@@ -89,7 +89,7 @@ class Stanford2D3D(DepthDataset):
     DEPTH_SCALE = 65535 / 128
     DEPTH_RANGE = (0.1, 8.0)
     PANORAMA = True
-    PREPARE = 'python tools/prepare_data.py stanford2d3d --root {root}'
+    PREPARE = 'mmxf prepare-data stanford2d3d --root {root}'
 
 
 @DATASETS.register_module()
@@ -99,7 +99,7 @@ class Matterport3D(DepthDataset):
     DEPTH_SCALE = 4000.0
     DEPTH_RANGE = (0.1, 10.0)
     PANORAMA = True
-    PREPARE = 'python tools/prepare_data.py matterport3d --root {root}'
+    PREPARE = 'mmxf prepare-data matterport3d --root {root}'
 
 
 @DATASETS.register_module()
@@ -107,7 +107,7 @@ class Panorama360D(DepthDataset):
     """360D (Zioulis et al., ECCV 2018; now part of 3D60): panoramas of 256x512, depth as EXR in metres, up to 8 m."""
     DEPTH_RANGE = (0.1, 8.0)
     PANORAMA = True
-    PREPARE = 'python tools/prepare_data.py 360d --root {root}'
+    PREPARE = 'mmxf prepare-data 360d --root {root}'
 
 
 @DATASETS.register_module()
@@ -116,7 +116,7 @@ class NYUv2Depth(DepthDataset):
     third."""
     DEPTH_SCALE = 1000.0
     DEPTH_RANGE = (1e-3, 10.0)
-    PREPARE = 'python tools/prepare_data.py nyuv2 --root {root}'
+    PREPARE = 'mmxf prepare-data nyuv2 --root {root}'
 
 
 @DATASETS.register_module()
@@ -124,7 +124,7 @@ class KITTIDepth(DepthDataset):
     """KITTI-style trees: perspective images, sparse 16-bit PNGs of 256 units a metre, up to 80 m."""
     DEPTH_SCALE = 256.0
     DEPTH_RANGE = (1e-3, 80.0)
-    PREPARE = 'python tools/prepare_data.py kitti-depth --root {root}'
+    PREPARE = 'mmxf prepare-data kitti-depth --root {root}'
 
 
 @DATASETS.register_module()
@@ -141,5 +141,5 @@ class ScanNetPPDepth(NYUv2Depth):
 
 @DATASETS.register_module()
 class MiniWorldDepth(Stanford2D3D):
-    """MiniWorld's panoramas, in Stanford2D3D's format: ``python tools/make_miniworld.py --depth``."""
-    PREPARE = 'python tools/make_miniworld.py --depth --root {root}'
+    """MiniWorld's panoramas, in Stanford2D3D's format: ``mmxf make-miniworld --depth``."""
+    PREPARE = 'mmxf make-miniworld --depth --root {root}'

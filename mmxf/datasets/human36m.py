@@ -32,7 +32,7 @@ class Human36mLifting(PoseLiftingDataset):
     TRAIN_SUBJECTS = ('S1', 'S5', 'S6', 'S7', 'S8')
     TEST_SUBJECTS = ('S9', 'S11')
     LAYOUT = 'h36m'     # in the names of the files
-    PREPARE = 'python tools/prepare_data.py h36m --root {root}'
+    PREPARE = 'mmxf prepare-data h36m --root {root}'
 
     def __init__(self, keypoints: str = 'cpn_ft_h36m_dbb', camera_file: str | None = None, **kwargs) -> None:
         self.keypoints, self.camera_file = keypoints, camera_file
@@ -89,7 +89,7 @@ class CocoLifting(Human36mLifting):
 
     METAINFO = COCO_17_METAINFO
     LAYOUT = 'coco'
-    PREPARE = 'python tools/make_miniworld.py --people --root {root}'
+    PREPARE = 'mmxf make-miniworld --people --root {root}'
 
 
 def read_cameras(path: Path) -> dict[str, list[PoseCamera]]:

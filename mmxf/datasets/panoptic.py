@@ -53,7 +53,7 @@ class PanopticDataset(BaseDataset):
 
     METAINFO: dict = {}
     # What makes the official tree of this data set.
-    PREPARE = 'python tools/prepare_data.py --help'
+    PREPARE = 'mmxf prepare-data --help'
 
     def __init__(
         self,
@@ -227,7 +227,7 @@ class CocoPanoptic(PanopticDataset):
     """COCO panoptic: ``annotations/panoptic_{train,val}2017.json`` and PNGs, ``{train,val}2017/`` images."""
 
     METAINFO = COCO_PANOPTIC_METAINFO
-    PREPARE = 'python tools/prepare_data.py coco-panoptic --root {root}'
+    PREPARE = 'mmxf prepare-data coco-panoptic --root {root}'
 
 
 @DATASETS.register_module()
@@ -236,7 +236,7 @@ class ADE20KPanoptic(PanopticDataset):
     ``images/{training,validation}/``."""
 
     METAINFO = ADE20K_METAINFO
-    PREPARE = 'python tools/prepare_data.py ade20k --root {root}'
+    PREPARE = 'mmxf prepare-data ade20k --root {root}'
 
 
 @DATASETS.register_module()
@@ -249,7 +249,7 @@ class CityscapesPanoptic(PanopticDataset):
     """
 
     METAINFO = CITYSCAPES_METAINFO
-    PREPARE = 'python tools/prepare_data.py cityscapes --root {root}'
+    PREPARE = 'mmxf prepare-data cityscapes --root {root}'
 
     def image_file(self, image: dict) -> str:
         name = image['file_name'].replace('_gtFine_leftImg8bit', '_leftImg8bit')

@@ -62,7 +62,7 @@ class PoseLiftingDataset(BaseDataset):
     TRAIN_SUBJECTS: tuple[str, ...] = ()
     TEST_SUBJECTS: tuple[str, ...] = ()
     # What tells a user what belongs where.
-    PREPARE = 'python tools/prepare_data.py --help'
+    PREPARE = 'mmxf prepare-data --help'
 
     def __init__(self, data_root: str = '', subjects: Sequence[str] | None = None, actions: Sequence[str] | None = None,
                  num_frames: int = 243, mirror: bool = False, stride: int = 1, metainfo: Mapping | None = None,

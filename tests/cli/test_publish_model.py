@@ -84,5 +84,5 @@ def test_another_number_of_classes_is_told_key_by_key(tmp_path, config, key, cap
         'suspicious  backbone.surplus: is in the checkpoint, not in the model: not used']
     assert sum(line.startswith('loaded') for line in lines) > 40
     assert '1 suspicious' in caplog.text and 'load_report.txt' in caplog.text
-    with pytest.raises(NothingLoadedError, match='convert_checkpoint'):
+    with pytest.raises(NothingLoadedError, match='mmxf convert-checkpoint'):
         LoadReportHook().after_load_checkpoint(_Runner(model, tmp_path), dict(state_dict={'x.y': torch.zeros(3)}))

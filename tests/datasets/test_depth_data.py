@@ -82,7 +82,7 @@ def test_split_files_with_odd_lines(tmp_path):
     path.write_text('a.png\n')
     with pytest.raises(ValueError, match=r"split\.txt, line 1: expected an image and a depth map, got 'a\.png'"):
         read_split(path)
-    with pytest.raises(FileNotFoundError, match='prepare_data.py stanford2d3d'):
+    with pytest.raises(FileNotFoundError, match='mmxf prepare-data stanford2d3d'):
         build('Stanford2D3D', data_root=str(tmp_path), ann_file='no.txt', pipeline=[])
 
 

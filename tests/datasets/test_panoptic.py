@@ -90,7 +90,7 @@ def test_filter_drops_images_with_crowds_only_in_training(two_images):
 def test_missing_files_are_named_with_the_command_that_makes_them(tmp_path, two_images):
     with pytest.raises(
         FileNotFoundError,
-        match=r'no annotation file .*no\.json .*prepare_data.py coco-panoptic '
+        match=r'no annotation file .*no\.json .*mmxf prepare-data coco-panoptic '
         rf'--root {tmp_path}',
     ):
         CocoPanoptic(ann_file='no.json', data_root=str(tmp_path))

@@ -147,7 +147,7 @@ def test_a_pickle_that_wants_to_run_code_is_refused(tmp_path, capsys):
 
 
 def test_what_is_wrong_is_named(people, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r'data_3d_h36m\.npz.*prepare_data\.py h36m'):
+    with pytest.raises(FileNotFoundError, match=r'data_3d_h36m\.npz.*mmxf prepare-data h36m'):
         Human36mLifting(data_root=str(tmp_path))
     with pytest.raises(NpzError, match='not S99'):
         Human36mLifting(data_root=str(people), camera_file='cameras.json', keypoints='gt', subjects=['S99'])

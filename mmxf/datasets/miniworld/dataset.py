@@ -11,4 +11,4 @@ class MiniWorldPanoptic(PanopticDataset):
     """The panoptic files that ``tools/make_miniworld.py`` writes; arguments as PanopticDataset."""
 
     METAINFO = MINIWORLD_METAINFO
-    PREPARE = 'python tools/make_miniworld.py --root {root}'
+    PREPARE = 'mmxf make-miniworld --root {root}'

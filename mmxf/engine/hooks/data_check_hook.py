@@ -69,5 +69,5 @@ class DataCheckHook(Hook):
             wrong += [f'{name}:\n' + '\n'.join(errors)] if errors else []
         if not wrong:
             return None
-        return '\n'.join([*wrong, 'tools/check_dataset.py CONFIG looks at more, and draws samples; '
+        return '\n'.join([*wrong, 'mmxf check-dataset CONFIG looks at more, and draws samples; '
                           'custom_hooks with DataCheckHook(sample=0) trains on it nevertheless'])

@@ -67,7 +67,7 @@ class InputProfilerHook(Hook):
             runner.logger.info(text)
             return
         runner.logger.warning(text + '. ' + '; '.join(advice(runner.train_dataloader, waited / max(step, 1e-9))) +
-                              '. tools/benchmark.py CONFIG --data shows which step takes how long')
+                              '. mmxf benchmark CONFIG --data shows which step takes how long')
 
 
 def advice(loader: DataLoader, waiting: float) -> list[str]:

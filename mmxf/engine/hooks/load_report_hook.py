@@ -35,7 +35,7 @@ class LoadReportHook(Hook):
         name = runner._load_from
         if not report.loaded and not report.classes:
             raise NothingLoadedError(f'nothing of {name} fits {type(model).__name__}:\n{report.summary()}\nOfficial checkpoints '
-                                     'first pass tools/convert_checkpoint.py; weights of a backbone belong into '
+                                     'first pass mmxf convert-checkpoint; weights of a backbone belong into '
                                      "model.backbone.init_cfg=dict(type='Pretrained', checkpoint=...)")
         whole = not (report.classes or report.new or report.unused or report.suspicious)
         if whole:

@@ -201,7 +201,7 @@ class NonFiniteLossHook(Hook):
                 lines.append(f'  the batch: {report["dump"]}')
         last = runner.message_hub.runtime_info.get('last_ckpt')
         lines.append(f'The last checkpoint is kept: {last}' if last else 'No checkpoint had been saved yet.')
-        lines.append('Look at these images and their annotations (tools/browse_dataset.py); with mixed precision try '
+        lines.append('Look at these images and their annotations (mmxf browse-dataset); with mixed precision try '
                      'bfloat16, or a lower learning rate; then go on with --resume.')
         message = '\n'.join(lines)
         if is_main_process():

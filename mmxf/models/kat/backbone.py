@@ -150,7 +150,7 @@ class KAT(BaseModule):
         if missing or [key for key in unexpected if not key.startswith(('norm.', 'cls_token'))]:
             raise ValueError(f'{file} does not fit KAT: {len(missing)} weights are missing ({", ".join(missing[:3])}), '
                              f'{len(unexpected)} are unknown ({", ".join(unexpected[:3])}). Official checkpoints first pass '
-                             'tools/convert_checkpoint.py kat')
+                             'mmxf convert-checkpoint kat')
         self._is_init = True
 
     def fitted(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
