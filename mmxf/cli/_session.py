@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+FILE_ERRORS = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)
 OPTIONS_HELP = (
     'override config values, e.g. model.head.num_queries=50 data_root=data/mine/ list=[1,2] '
     'train_dataloader.dataset.pipeline.2.prob=0'
@@ -64,8 +65,8 @@ def run_session(run: Callable[[argparse.Namespace], Any], args: argparse.Namespa
 
 
 def is_plain(error: Exception) -> bool:
-    """True for an error whose message is enough: mmxf's own kinds, and files that are not there."""
-    return type(error).__module__.split('.')[0] == 'mmxf' or isinstance(error, FileNotFoundError)
+    """True for an error whose message is enough: mmxf's own kinds, and files that are not there or not allowed."""
+    return type(error).__module__.split('.')[0] == 'mmxf' or isinstance(error, FILE_ERRORS)
 
 
 def explain(error: Exception, cfg: Any = None) -> str:
@@ -115,6 +116,8 @@ def open_session(args: argparse.Namespace) -> Any:
     from mmxf.engine.elastic import rejoin_processes
     from mmxf.engine.slurm import join_slurm_step
 
+    from ._outputs import check_folder
+
     join_slurm_step(args.launcher)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     install_safe_loading(allow_pickle=args.allow_pickle)
@@ -124,6 +127,8 @@ def open_session(args: argparse.Namespace) -> Any:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = os.path.join('work_dirs', Path(args.config).stem)
+    if not getattr(args, 'dry_run', False):
+        check_folder(cfg.work_dir, '--work-dir')
     rejoin_processes(cfg, args.launcher)
     fit_to_machine(cfg)
     return cfg

@@ -221,6 +221,9 @@ def benchmark_data(args) -> int:
 @user_errors
 def main(argv=None) -> int:
     args = parse_args(argv)
+    from ._outputs import check_file
+
+    check_file(args.json, '--json')
     if args.data:
         return benchmark_data(args)
     rows = run(args, say=lambda text: print(text, file=sys.stderr))

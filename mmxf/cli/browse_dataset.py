@@ -63,6 +63,9 @@ def draw_sample(sample: dict, meta: dict):
 @user_errors
 def main(argv=None) -> int:
     args = parse_args(argv)
+    from ._outputs import check_folder
+
+    check_folder(args.out_dir, '--out-dir')
     import numpy as np
     import torch
 

@@ -30,6 +30,10 @@ def parse_args(argv=None) -> argparse.Namespace:
 @user_errors
 def main(argv=None) -> int:
     args = parse_args(argv)
+    from ._outputs import check_file, check_folder
+
+    check_folder(args.out_dir or 'work_dirs/check', '--out-dir')
+    check_file(args.json, '--json')
     import time
 
     started = time.monotonic()

@@ -35,6 +35,9 @@ def main(argv: list[str] | None = None) -> int:
     from mmxf.engine.atomic_files import write_atomically
     from mmxf.engine.checkpoint_io import load_file
 
+    from ._outputs import check_file
+
+    check_file(args.target, 'OUT')
     converter = importlib.import_module(f'mmxf.models.{args.paper}.convert')
     try:
         checkpoint = load_file(args.source, allow_pickle=args.allow_pickle)

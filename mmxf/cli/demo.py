@@ -92,6 +92,9 @@ def find_inputs(path: Path) -> tuple[list[Path], bool]:
 @user_errors
 def main(argv=None) -> int:
     args = parse_args(argv)
+    from ._outputs import check_folder
+
+    check_folder(args.out_dir, '--out-dir')
     path = Path(args.input)
     files, video = find_inputs(path)
     import torch

@@ -25,6 +25,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 @user_errors
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
+    from ._outputs import check_file
+
+    check_file(args.out, '--out')
     from mmxf.allocator import keep_freed_memory
     from mmxf.evaluation.panoptic_files import evaluate_files
     from mmxf.evaluation.panoptic_report import panoptic_table, write_json

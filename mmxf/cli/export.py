@@ -53,8 +53,12 @@ def main(argv=None) -> int:
     from mmxf.apis.synthetic import open_at_size
     from mmxf.config.overrides import parse_options
 
+    from ._outputs import check_file
+
+    # Before the minutes, not after them.
+    check_file(args.out or args.checkpoint, '--out')
     if args.format == 'onnx':
-        check_packages()        # before the minutes, not after them
+        check_packages()
     cfg, shape = open_at_size(args.config, args.shape, parse_options(args.cfg_options))
     model = init_model(cfg, args.checkpoint, allow_pickle=args.allow_pickle)
     program = program_of(model)

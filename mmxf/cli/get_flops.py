@@ -191,6 +191,9 @@ def measure(args) -> dict:
 @user_errors
 def main(argv=None) -> int:
     args = parse_args(argv)
+    from ._outputs import check_file
+
+    check_file(args.json, '--json')
     result = measure(args)
     width = max([len(m['name']) for m in result['modules']] + [16]) + 2
     print(f'{result["config"]}, input {"x".join(map(str, result["input"]))}')

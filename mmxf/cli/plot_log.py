@@ -65,6 +65,9 @@ def usual_keys(names: set[str]) -> list[str]:
 @user_errors
 def main(argv=None) -> int:
     args = parse_args(argv)
+    from ._outputs import check_file
+
+    check_file(args.out or 'curve.png', '--out')
     from mmxf.config import UserError
     from mmxf.visualization.curves import available_keys, plot_curves, read_scalars, series
 

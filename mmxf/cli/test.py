@@ -57,8 +57,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         from mmxf.visualization.gallery import write_gallery
 
         page = write_gallery(args.show_dir, Path(args.config).stem, metrics)
-        runner.logger.info(f'gallery: {page}' if page else f'nothing was drawn into {args.show_dir}: this model predicts nothing '
-                           'that can be drawn')
+        runner.logger.info(f'gallery: {page}' if page else f'nothing was drawn into {args.show_dir}: warnings above say why, or '
+                           'this model predicts nothing that can be drawn')
     return metrics
 
 
@@ -70,11 +70,16 @@ def apply_arguments(cfg: Any, args: argparse.Namespace) -> None:
     """
     from mmxf.config import UserError
 
+    from ._outputs import check_file, check_folder
+
     missing = [key for key in ('test_dataloader', 'test_cfg', 'test_evaluator') if cfg.get(key) is None]
     if missing:
         raise UserError(f'{args.config} has no {" and no ".join(missing)}: it cannot be tested')
     if args.out and not args.out.endswith(('.json', '.pkl', '.pickle')):
         raise UserError(f'--out {args.out}: the name must end in .json (metrics) or .pkl (predictions)')
+    check_file(args.out, '--out')
+    check_folder(args.show_dir, '--show-dir')
+    check_folder(args.confusion, '--confusion')
     cfg.load_from, cfg.resume = existing_file(args.checkpoint, 'checkpoint'), False
     if args.show_dir:
         draw_into(cfg, args.show_dir)
