@@ -300,6 +300,9 @@ def disk() -> Iterator[Finding]:
         text = f'{free:.1f} GB free for {what} ({path})'
         if free < MIN_FREE_GB:
             yield Finding('disk', 'problem', f'{text}: a checkpoint may not fit', f'du -xh -d2 {path} | sort -h | tail -20')
+        elif not os.access(path, os.W_OK | os.X_OK):
+            yield Finding('disk', 'warning', f'no permission to write into {path}, for {what}',
+                          f'cd {Path.home()}' if path == Path.cwd() else f'ls -ld {path}')
         else:
             yield Finding('disk', 'ok', text)
     if Path('/dev/shm').is_dir():

@@ -125,6 +125,13 @@ def test_a_full_disk_is_a_problem(monkeypatch):
     assert [f.status for f in checks.disk()].count('problem') == 3
 
 
+def test_a_folder_of_others_is_a_warning(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, 'access', lambda path, mode: Path(path) != tmp_path)
+    finding, = [f for f in checks.disk() if f.status == 'warning' and 'permission' in f.text]
+    assert str(tmp_path) in finding.text and finding.command == f'cd {Path.home()}'
+
+
 def test_all_ops_agree_with_plain_torch():
     rows = report('cpu', runs=1)
     assert {row['op'] for row in rows} == set(cases('cpu'))
