@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from typing import Any
 
-from ._early_signals import note_early_signals
+from ._early_signals import note_early_signals, stopped_before
 from ._session import add_session_arguments, existing_file, open_session, run_session
 
 SUMMARY = 'Train a model'
@@ -47,7 +48,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         '--train-metrics',
-        type=int,
+        type=_count,
         default=0,
         metavar='N',
         help='also report the metrics on N samples of the training set at every validation',
@@ -60,11 +61,22 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f'{text}: a number of samples, at least 0')
+    return number
+
+
 def main(argv: list[str] | None = None) -> int:
     """Runs the command; 0 when the training has ended well, 1 after a plain error."""
     args = parse_args(argv)
     if not args.dry_run:
         note_early_signals(args.launcher)
+    status = stopped_before()
+    if status is not None:
+        print('train: the run was told to stop, and has saved; torchrun starts it again in vain', file=sys.stderr)
+        return status
     return run_session(run, args)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from .atomic_files import write_atomically
 
 _STARTED = '.elastic_start'
+_STOPPED = 'MMXF_STOPPED'                  # a file, named by tools/_launch.sh
 
 
 def resume_after_restart(cfg: Any) -> str | None:
@@ -37,6 +38,13 @@ def resume_after_restart(cfg: Any) -> str | None:
         return f'Attempt {int(attempt) + 1} of torchrun, nothing saved yet: beginning as the first did'
     cfg['resume'], cfg['load_from'] = True, None
     return f'Attempt {int(attempt) + 1} of torchrun: resuming from {osp.basename(pointer.read_text().strip())}'
+
+
+def tell_launcher(status: int) -> None:
+    """Leave word for ``dist_train.sh`` that the run has stopped as it was told to; torchrun makes a 1 of any status."""
+    mark = os.environ.get(_STOPPED)
+    if mark and os.environ.get('LOCAL_RANK', '0') == '0':
+        Path(mark).write_text(str(status))
 
 
 def rejoin_processes(cfg: Any, launcher: str) -> bool:

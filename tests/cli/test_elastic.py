@@ -1,8 +1,10 @@
 """torchrun starts a run anew after a process of it was killed: it resumes, and does not hang."""
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,49 @@ def test_a_killed_worker_leads_to_a_resumed_run(tmp_path):
     assert 'attempt 0 from iteration 0' in said and 'attempt 1 from iteration 2' in said, said
     assert 'Attempt 2 of torchrun: resuming from iter_2.pth' in said
     assert (tmp_path / 'work_dirs' / 'toy_run' / 'iter_4.pth').is_file()
+
+
+SLOWLY = '''
+import time
+from pathlib import Path
+from mmengine.hooks import Hook
+from mmxf.registry import HOOKS
+
+@HOOKS.register_module()
+class Slowly(Hook):
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        Path(f'{runner.work_dir}/iteration_{runner.iter}').touch()
+        time.sleep(0.1)
+'''
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('number', [signal.SIGUSR1, signal.SIGTERM])
+def test_a_signal_to_the_launcher_saves_and_is_not_undone_by_a_restart(number, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip('with a GPU, processes train on GPUs')
+    (tmp_path / 'slowly.py').write_text(SLOWLY)
+    config = tmp_path / 'toy_run.py'
+    config.write_text(f"_base_ = [{str(DATA / 'toy.py')!r}]\n"
+                      "custom_imports = dict(imports=['toy_parts', 'slowly'])\ncustom_hooks = [dict(type='Slowly')]\n"
+                      "train_cfg = dict(type='ExactIterBasedTrainLoop', max_iters=600)\n"
+                      "default_hooks = dict(checkpoint=dict(type='AtomicCheckpointHook', interval=1000))\n")
+    run = subprocess.Popen(
+        ['bash', str(ROOT / 'tools/dist_train.sh'), str(config), '2', '--no-validate'], cwd=tmp_path, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        env={**os.environ, 'PYTHONPATH': f'{ROOT}:{DATA}:{tmp_path}', 'OMP_NUM_THREADS': '1', 'MAX_RESTARTS': '1',
+             'PATH': f'{Path(sys.executable).parent}:{os.environ["PATH"]}'})
+    folder = tmp_path / 'work_dirs' / 'toy_run'
+    deadline = time.monotonic() + 120
+    while not (folder / 'iteration_2').exists():
+        assert run.poll() is None and time.monotonic() < deadline, run.communicate()[0]
+        time.sleep(0.1)
+    run.send_signal(number)
+    said = run.communicate(timeout=120)[0]
+    assert run.returncode == 75, said
+    assert 'SIGUSR1 received' in said and 'with status 75' in said and 'starts it again in vain' in said
+    saved = json.loads((folder / 'preempted.json').read_text())
+    assert saved['iteration'] < 600 and Path(saved['checkpoint']).is_file()
 
 
 def test_only_what_this_run_saved_is_resumed(tmp_path, monkeypatch):

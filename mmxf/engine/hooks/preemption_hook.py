@@ -20,6 +20,7 @@ from mmxf.registry import HOOKS
 
 from ..atomic_files import write_atomically
 from ..distributed import leave_processes
+from ..elastic import tell_launcher
 from ..worker_signals import FORKED_DEFAULTS, shield_workers
 from .atomic_checkpoint_hook import AtomicCheckpointHook
 
@@ -130,9 +131,13 @@ class PreemptionHook(Hook):
                               f'iteration {iteration} and stopping')
         saved = save_now(runner, iteration)
         if is_main_process():
-            write_atomically(osp.join(runner.work_dir, MARKER), json.dumps(
-                dict(signal=name, iteration=iteration, checkpoint=saved, process=os.getpid(),
-                     job=os.environ.get('SLURM_JOB_ID'))).encode())
+            try:
+                write_atomically(osp.join(runner.work_dir, MARKER), json.dumps(
+                    dict(signal=name, iteration=iteration, checkpoint=saved, process=os.getpid(),
+                         job=os.environ.get('SLURM_JOB_ID'))).encode())
+            except OSError as error:         # a full disk, which has been reported with the checkpoint
+                runner.logger.warning(str(error))
+        tell_launcher(PREEMPTED_STATUS)
         runner.logger.warning(f'Stopped at iteration {iteration} with status {PREEMPTED_STATUS}, '
                               f'{saved or "nothing saved"}. Go on with --resume')
         stop_workers = getattr(runner.train_loop, '_stop_workers', None)
