@@ -116,8 +116,9 @@ def requirements() -> Iterator[Finding]:
         if need.marker is not None and not need.marker.evaluate({'extra': ''}):
             continue
         version = environment.installed_version(need.name)
-        if version is None and _provided_otherwise(need.name):
-            continue
+        if version is None and (_provided_otherwise(need.name) or any(need.name in names for names in
+                                                                       environment.PROVIDERS.values())):
+            continue               # of one that nothing provides packages() tells
         if version is None or not need.specifier.contains(version, prereleases=True):
             wrong.append((str(need), version))
     for need, version in wrong:
@@ -164,7 +165,9 @@ def shadows() -> Iterator[Finding]:
                 continue
             others = [p for p in sys.path if p and Path(p).resolve() != entry and 'site-packages' in p]
             installed = importlib.machinery.PathFinder.find_spec(name, others)
-            if installed is None or installed.origin is None or Path(installed.origin).samefile(spec.origin):
+            # The mmxf that runs may be anywhere, of an editable installation.
+            origin = Path(__file__).parents[1] / '__init__.py' if name == 'mmxf' else installed and installed.origin
+            if origin is None or Path(origin).samefile(spec.origin):
                 continue
             hidden += 1
             if kind == 'PYTHONPATH':
@@ -173,7 +176,7 @@ def shadows() -> Iterator[Finding]:
             else:
                 command = f'cd {Path.home()}'
             yield Finding('shadows', 'problem', f'{kind} ({entry}) hides the installed {name}: {spec.origin} is imported, not '
-                          f'{installed.origin}', command)
+                          f'{origin}', command)
             break
     if not hidden:
         yield Finding('shadows', 'ok', 'no folder hides an installed package')
@@ -333,9 +336,20 @@ def _mend_ops() -> str:
     return f'pip install --force-reinstall --no-deps {next(iter(environment.providers("mmcv")), "onedl-mmcv")}'
 
 
-CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (python, requirements, packages, opencv, shadows, torch_and_gpu,
+CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (python, requirements, packages, shadows, opencv, torch_and_gpu,
                                                       compiled_ops, cpu_kernels, disk)
-IMPORTING = (torch_and_gpu, compiled_ops, cpu_kernels)     # import packages in a child, and find what a user's run would
+# Those that import packages in a child, and find what a user's run would; with problems of these they would blame what is sound.
+BLAMING = {opencv: ('shadows', ), torch_and_gpu: ('shadows', ), cpu_kernels: ('shadows', 'torch'),
+           **dict.fromkeys((compiled_ops, self_test), ('shadows', 'torch', 'opencv', 'packages'))}
+
+
+def for_this_python(command: str) -> str:
+    """A command that mends, with this Python's own pip and python where the shell would find another's."""
+    for tool, full in (('pip', f'{sys.executable} -m pip'), ('python', sys.executable)):
+        found = shutil.which(tool)
+        if found is None or Path(found).parent != Path(sys.executable).parent:
+            command = re.sub(rf'(^|&& ){tool} ', lambda match, full=full: f'{match[1]}{full} ', command)
+    return command
 
 
 def _env() -> dict[str, str]:

@@ -21,13 +21,14 @@ def parse_args(argv=None) -> argparse.Namespace:
 @user_errors
 def main(argv=None) -> int:
     args = parse_args(argv)
-    from ._doctor_checks import CHECKS, IMPORTING, Finding, self_test
+    from ._doctor_checks import BLAMING, CHECKS, Finding, for_this_python, self_test
 
     say = (lambda text: None) if args.json else (lambda text: print(text, flush=True))
     findings, rows = [], []
 
     def add(new) -> None:
         for finding in new:
+            finding.command = finding.command and for_this_python(finding.command)
             findings.append(finding)
             say(f'{MARKS[finding.status]:>2}  {finding.check:<13} {finding.text}')
             if finding.command and finding.status in ('problem', 'warning'):
@@ -37,14 +38,14 @@ def main(argv=None) -> int:
         return any(f.status == 'problem' and f.check in checks for f in findings)
 
     for check in CHECKS:
-        if check in IMPORTING and found('shadows'):      # they would find fault with packages that are sound
-            add([Finding(check.__name__, 'note', 'not looked at while installed packages are hidden')])
+        if found(*BLAMING.get(check, ())):
+            add([Finding(check.__name__, 'note', 'not looked at before the problems above are mended')])
             continue
         try:
             add(check())
         except Exception as error:  # a check that fails is a finding, not the end of the others
             add([Finding(check.__name__, 'warning', f'could not be checked: {type(error).__name__}: {error}')])
-    if not args.no_self_test and not found('torch', 'packages', 'shadows'):
+    if not args.no_self_test and not found(*BLAMING[self_test]):
         devices = ['cpu'] + (['cuda'] if any(f.check == 'gpu' and f.status == 'ok' for f in findings) else [])
         for device in devices:
             results, times = self_test(device)

@@ -40,7 +40,7 @@ def test_two_distributions_and_a_shadow_are_found_and_the_exit_status_tells(tmp_
     assert status == 1 and told['problems'] == len(problems)
     double = next(f for f in problems if f['check'] == 'packages')
     assert 'mmdet 3.3.0' in double['text'] and 'onedl-mmdetection' in double['text']
-    assert double['command'].startswith('pip uninstall -y onedl-mmdetection mmdet && pip install')
+    assert 'pip uninstall -y onedl-mmdetection mmdet && ' in double['command']
     shadow = next(f for f in problems if f['check'] == 'shadows' and 'mmdet' in f['text'])
     assert str(tmp_path / 'mmdet/__init__.py') in shadow['text']
     assert shadow['command'] == f'export PYTHONPATH={ROOT}'
@@ -75,6 +75,26 @@ def test_the_checks_see_an_installed_mmxf_where_any_run_would(monkeypatch):
     assert checks._env()['PYTHONPATH'] == '/of/the/user'
     monkeypatch.delenv('PYTHONPATH')
     assert 'PYTHONPATH' not in checks._env()
+
+
+def test_a_command_that_mends_is_for_this_python(monkeypatch, tmp_path):
+    command = 'pip uninstall -y a && pip install b && python -m mmxf.environment --mend'
+    own = {tool: str(Path(sys.executable).parent / tool) for tool in ('pip', 'python')}
+    monkeypatch.setattr(checks.shutil, 'which', own.get)
+    assert checks.for_this_python(command) == command
+    monkeypatch.setattr(checks.shutil, 'which', lambda tool: f'/usr/bin/{tool}')
+    me = sys.executable
+    assert checks.for_this_python(command) == \
+        f'{me} -m pip uninstall -y a && {me} -m pip install b && {me} -m mmxf.environment --mend'
+
+
+def test_one_cause_is_one_problem(tmp_path):
+    (tmp_path / 'mmxf').mkdir()
+    (tmp_path / 'mmxf/__init__.py').touch()
+    done = subprocess.run([sys.executable, str(ROOT / 'tools/doctor.py'), '--json'], capture_output=True, text=True, cwd=tmp_path,
+                          env={**os.environ, 'PYTHONPATH': f'{ROOT}'})
+    problems = [f for f in json.loads(done.stdout)['findings'] if f['status'] == 'problem']
+    assert [f['check'] for f in problems] == ['shadows'] and 'hides the installed mmxf' in problems[0]['text'], problems
 
 
 def only(monkeypatch, folder: Path) -> None:
