@@ -2,12 +2,18 @@
 import pytest
 import torch
 
+from mmxf.layers import depthwise
 from mmxf.layers.depthwise import DepthwiseConv2d, _DepthwiseConv
 
 
 @pytest.mark.parametrize('size', [(9, 70), (1, 64), (35, 65)])
 @pytest.mark.parametrize('kernel', [3, 5])
-def test_gradients(size, kernel, monkeypatch):
+@pytest.mark.parametrize('numba', [True, False])
+def test_gradients(size, kernel, numba, monkeypatch):
+    if numba:
+        assert depthwise._weight_gradient_function() is not depthwise._weight_gradient
+    else:
+        monkeypatch.setattr(depthwise, '_weight_gradient_function', lambda: depthwise._weight_gradient)
     torch.manual_seed(0)
     conv = DepthwiseConv2d(6, kernel)
     reference = torch.nn.Conv2d(6, 6, kernel, padding=kernel // 2, groups=6).double()
