@@ -27,5 +27,4 @@ vis_backends = [dict(type='LocalVisBackend')]     # one line for more: docs/comm
 visualizer = dict(type='Visualizer', vis_backends='${vis_backends}')
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=False)
 log_level = 'INFO'
-load_from = None
 resume = False

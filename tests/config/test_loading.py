@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mmxf.config import UserError, load_config
+from mmxf.config.overrides import parse_options
 
 
 def test_a_missing_file_names_its_neighbours(toy):
@@ -34,6 +35,14 @@ def test_files_that_cannot_be_read_name_file_and_line(tmp_path, text, message):
 def test_a_value_that_cannot_be_merged_is_named(child):
     with pytest.raises(UserError, match='train_pipeline'):
         load_config(child('train_pipeline = dict(a=1)\n'))
+
+
+def test_where_weights_come_from_can_be_a_dict(tmp_path):
+    config = tmp_path / 'mine.py'
+    config.write_text("_base_ = 'mmxf::kmax/kmax_r18_mini.py'\nload_from = dict(urls=['https://a.b/c.pth'], sha256='00')\n")
+    assert load_config(config).load_from == dict(urls=['https://a.b/c.pth'], sha256='00')
+    option = parse_options(["load_from=dict(urls=['https://a.b/c.pth'])"])
+    assert load_config('mmxf::kmax/kmax_r18_mini.py', option).load_from == dict(urls=['https://a.b/c.pth'])
 
 
 def test_the_default_scope_is_ours(tmp_path):
