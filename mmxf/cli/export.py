@@ -95,7 +95,12 @@ def main(argv=None) -> int:
         if isinstance(batches[0]['inputs'], torch.Tensor) and len({b['inputs'].shape for b in batches}) == 1:
             whole = torch.cat([batch['inputs'] for batch in batches])
             groups[f'all {len(batches)} in one batch'] = [dict(inputs=whole, data_samples=None)]
-    passed = _report(list(groups), compare(program, out, list(groups.values())), tolerance)
+    results = compare(program, out, list(groups.values()))
+    passed = _report(list(groups), results, tolerance)
+    if not any(row.norm for rows, *_ in results for row in rows if program.evidence in (None, row.name)):
+        print(f'NOTHING WAS COMPARED: the model finds nothing in these images (all {program.evidence or "outputs"} are 0). Give '
+              '--images in which it does, or a lower threshold by --cfg-options (model.test_cfg.rcnn.score_thr=0)')
+        return 1
     print('the file agrees with the model' if passed else
           f'THE FILE DIFFERS from the model by more than {tolerance:g} of the norm: do not use it')
     return 0 if passed else 1

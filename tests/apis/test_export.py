@@ -168,6 +168,19 @@ def test_a_file_that_differs_fails(world, tmp_path, capsys, monkeypatch):
     assert status == 1 and 'FAILED' in said and 'do not use it' in said
 
 
+def test_that_nothing_was_found_is_no_agreement(world, tmp_path, capsys, monkeypatch):
+    from mmxf.apis.export import verify
+    from mmxf.apis.export.program import ClassificationProgram
+
+    monkeypatch.setattr(ClassificationProgram, 'evidence', 'probs')      # as a detector's scores
+    monkeypatch.setattr(verify, '_by_model', lambda program, batches: ([(torch.zeros(1, 3),) for _ in batches], 1.0))
+    monkeypatch.setattr(verify, '_by_file', lambda program, path, groups: [([(torch.zeros(1, 3),) for _ in group], 1.0)
+                                                                           for group in groups])
+    status, _ = export(world, tmp_path, 'kat/kat_t_mini.py', '--dynamic', 'none', kind='torch-export')
+    said = capsys.readouterr().out
+    assert status == 1 and 'NOTHING WAS COMPARED' in said and 'all probs are 0' in said and 'agrees' not in said
+
+
 def test_nan_does_not_pass():
     from mmxf.apis.export.verify import _compare
 

@@ -72,6 +72,13 @@ def test_files_agree_with_the_model(world, tmp_path, capsys, kind, changes):
         assert not {'Loop', 'SequenceEmpty'} & {node.op_type for node in onnx.load(out).graph.node}
 
 
+def test_panoramas_have_one_size(world, tmp_path, capsys):
+    path, _ = checkpoint(tmp_path, {})
+    assert main([CONFIG, str(path), '--format', 'torch-export', '--out', str(tmp_path / 'depth.pt2'), '--dynamic', 'size',
+                 '--cfg-options', f'data_root={world}/']) == 1
+    assert 'DepthEstimator has one size only' in capsys.readouterr().err
+
+
 def run(path: Path, images: np.ndarray) -> np.ndarray:
     """Depth of (B, 3, H, W) by an exported file."""
     if path.suffix == '.onnx':

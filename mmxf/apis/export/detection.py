@@ -22,6 +22,7 @@ class DetectionProgram(ImageProgram):
     """
 
     inputs = ('image', 'size')
+    evidence = 'scores'
     least_torch = '2.7'     # 2.6 cannot trace the loop of the suppression
 
     def __init__(self, model: nn.Module) -> None:

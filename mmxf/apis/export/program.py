@@ -24,6 +24,7 @@ class Program(nn.Module):
     Attributes:
         inputs, outputs: names, in order.
         dynamic: of each input, axis -> name, those that may vary beside the batch.
+        evidence: an output that is 0 where the model found nothing; equal to that, a file has shown nothing.
         least_torch, least_torch_any_size: the oldest torch that can trace it, of one size and of any.
         onnx: whether the file will be ONNX; parts that ONNX has an operator for then use it.
         notes: what a user of the file must know, written beside it.
@@ -32,6 +33,7 @@ class Program(nn.Module):
     inputs: tuple[str, ...] = ('image',)
     outputs: tuple[str, ...] = ()
     dynamic: dict[str, dict[int, str]] = {}
+    evidence: str | None = None
     least_torch = '2.4'
     least_torch_any_size = '2.7'
     onnx = False
@@ -131,6 +133,11 @@ class DepthProgram(ImageProgram):
     """Depth, as the model's 'tensor' mode gives it."""
 
     outputs = ('depth',)
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__(model)
+        if hasattr(model.backbone, 'layout'):       # of a panorama's patches, whose grids are tables for one size
+            self.dynamic = {}
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         return _tensors(self.model(self.normalise(image), mode='tensor'))[:1]

@@ -34,12 +34,14 @@ class Comparison:
         largest: absolute difference.
         relative: norm of the difference / norm of the model's output.
         agreement: share of equal decisions (largest entry), None where there are none.
+        norm: of the model's output.
     """
 
     name: str
     largest: float
     relative: float
     agreement: float | None
+    norm: float
 
     def passed(self, tolerance: float = TOLERANCE) -> bool:
         return self.relative <= tolerance
@@ -186,4 +188,4 @@ def _compare(name: str, got: Sequence[Tensor], wanted: Sequence[Tensor]) -> Comp
         agreement = float(torch.stack(equal).mean())
     relative = sum(float(d.square().sum()) for d in difference) ** 0.5 / max(norm, 1e-12)
     # NaN compares as false everywhere and must not pass.
-    return Comparison(name, largest, relative if relative == relative else float('inf'), agreement)
+    return Comparison(name, largest, relative if relative == relative else float('inf'), agreement, norm)
