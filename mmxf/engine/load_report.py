@@ -25,6 +25,11 @@ class LoadReport:
     unused: list[str] = field(default_factory=list)
     suspicious: list[tuple[str, str]] = field(default_factory=list)
 
+    @property
+    def differs(self) -> bool:
+        """Whether any key of either side has no partner of its shape."""
+        return bool(self.classes or self.new or self.unused or self.suspicious)
+
     def summary(self) -> str:
         """One line, and a line for every suspicious key, at most a dozen."""
         text = (f'{len(self.loaded)} keys loaded, {len(self.classes)} start anew because of the number of classes, '

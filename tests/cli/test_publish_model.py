@@ -11,7 +11,7 @@ import mmxf  # noqa: F401
 from mmxf.apis import init_model, load_checkpoint
 from mmxf.apis.init_model import build_model, open_config
 from mmxf.cli.publish_model import main
-from mmxf.engine.hooks.load_report_hook import LoadReportHook, NothingLoadedError
+from mmxf.engine.hooks.load_report_hook import LoadReportHook, NothingLoadedError, OtherModelError
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = {'kat/kat_t_mini.py': 'ImageClassifier', 'ktpformer/ktpformer_f27_mini.py': 'PoseLifter'}
@@ -86,3 +86,8 @@ def test_another_number_of_classes_is_told_key_by_key(tmp_path, config, key, cap
     assert '1 suspicious' in caplog.text and 'load_report.txt' in caplog.text
     with pytest.raises(NothingLoadedError, match='mmxf convert-checkpoint'):
         LoadReportHook().after_load_checkpoint(_Runner(model, tmp_path), dict(state_dict={'x.y': torch.zeros(3)}))
+    runner = _Runner(model, tmp_path)
+    runner._resume = True
+    LoadReportHook().after_load_checkpoint(runner, dict(state_dict=model.state_dict()))
+    with pytest.raises(OtherModelError, match=f'start.pth cannot be continued.*{type(model).__name__}(.|\n)*load_from'):
+        LoadReportHook().after_load_checkpoint(runner, dict(state_dict=other))

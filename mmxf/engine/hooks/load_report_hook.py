@@ -18,27 +18,34 @@ class NothingLoadedError(ValueError):
     """No key of a checkpoint fits the model."""
 
 
+class OtherModelError(ValueError):
+    """A checkpoint to resume from does not fit the model."""
+
+
 @HOOKS.register_module()
 class LoadReportHook(Hook):
     """Logs what a load of weights did, and writes every key into ``load_report.txt`` of the run's folder when not all fitted.
 
-    Exact resuming is left out: there everything must fit. A checkpoint of which nothing fits stops the run.
+    A checkpoint of which nothing fits stops the run, and so does one to resume from of which anything does not.
     """
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        if runner._resume:
-            return
         model = _inner(runner.model)
         state = checkpoint.get('state_dict', checkpoint)
         state = {key.removeprefix('module.'): value for key, value in state.items()}
         report = compare_keys(model.state_dict(), state, class_counts(model, state, checkpoint))
+        if runner._resume:
+            if report.differs:
+                name = runner._load_from or f'the last checkpoint in {runner.work_dir}'
+                raise OtherModelError(f'{name} cannot be continued, it is of another model than this {type(model).__name__}:\n'
+                                      f'{report.summary()}\nTo start from its weights: load_from, without --resume')
+            return
         name = runner._load_from
         if not report.loaded and not report.classes:
             raise NothingLoadedError(f'nothing of {name} fits {type(model).__name__}:\n{report.summary()}\nOfficial checkpoints '
                                      'first pass mmxf convert-checkpoint; weights of a backbone belong into '
                                      "model.backbone.init_cfg=dict(type='Pretrained', checkpoint=...)")
-        whole = not (report.classes or report.new or report.unused or report.suspicious)
-        if whole:
+        if not report.differs:
             runner.logger.info(f'{name}: all {len(report.loaded)} keys loaded')
             return
         path = osp.join(runner.work_dir, 'load_report.txt')
