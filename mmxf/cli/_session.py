@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 FILE_ERRORS = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+WEIGHTS = re.compile(r'checkpoint|\.(pth|pt|pkl|safetensors)\b')
 OPTIONS_HELP = (
     'override config values, e.g. model.head.num_queries=50 data_root=data/mine/ list=[1,2] '
     'train_dataloader.dataset.pipeline.2.prob=0'
@@ -66,7 +70,8 @@ def run_session(run: Callable[[argparse.Namespace], Any], args: argparse.Namespa
 
 def is_plain(error: Exception) -> bool:
     """True for an error whose message is enough: mmxf's own kinds, and files that are not there or not allowed."""
-    return type(error).__module__.split('.')[0] == 'mmxf' or isinstance(error, FILE_ERRORS)
+    return (type(error).__module__.split('.')[0] == 'mmxf' or isinstance(error, FILE_ERRORS)
+            or getattr(error, 'errno', None) in NO_ROOM)
 
 
 def explain(error: Exception, cfg: Any = None) -> str:
@@ -79,7 +84,7 @@ def explain(error: Exception, cfg: Any = None) -> str:
     return (
         text
         + (f'\n  the config names it in {", ".join(keys[:3])}' if keys else '')
-        + '\n  data/README.md shows where data sets go; --traceback shows where it was opened'
+        + ('' if WEIGHTS.search(path) else '\n  data/README.md shows where data sets go; --traceback shows where it was opened')
     )
 
 
@@ -127,11 +132,24 @@ def open_session(args: argparse.Namespace) -> Any:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = os.path.join('work_dirs', Path(args.config).stem)
+    check_loaders(cfg)
     if not getattr(args, 'dry_run', False):
         check_folder(cfg.work_dir, '--work-dir')
     rejoin_processes(cfg, args.launcher)
     fit_to_machine(cfg)
     return cfg
+
+
+def check_loaders(cfg: Any) -> None:
+    """Raises UserError for numbers of images or workers that no loader can have, which torch says without the key."""
+    from mmxf.config import UserError
+
+    for split in ('train', 'val', 'test'):
+        loader = cfg.get(f'{split}_dataloader')
+        for key, least in (('batch_size', 1), ('num_workers', 0)) if isinstance(loader, dict) else ():
+            value = loader.get(key, least)
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
+                raise UserError(f'{split}_dataloader.{key}={value!r}: a whole number, at least {least}')
 
 
 def fit_to_machine(cfg: Any) -> list[str]:

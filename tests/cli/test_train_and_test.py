@@ -235,6 +235,8 @@ def test_flags_that_the_config_cannot_serve(fails, config, tmp_path, monkeypatch
     fails('test', config(), 'x.pth', '--tta', words=('has no tta_model',))
     fails('test', config(), 'x.pth', '--out', 'x.txt', words=('must end in .json',))
     fails('train', config('auto_scale_lr = None'), '--auto-scale-lr', words=('base_batch_size',))
+    for option in ('train_dataloader.batch_size=0', 'train_dataloader.batch_size=many', 'train_dataloader.num_workers=-1'):
+        fails('train', config(), '--cfg-options', option, words=(option.partition('=')[0], 'a whole number, at least'))
     monkeypatch.delenv('WORLD_SIZE', raising=False)
     fails('train', config(), '--launcher', 'pytorch', words=('torchrun',))
     import torch
