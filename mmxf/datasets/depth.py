@@ -5,6 +5,8 @@ from mmengine.dataset import BaseDataset
 
 from mmxf.registry import DATASETS
 
+from .errors import DatasetError
+
 
 class DepthDataset(BaseDataset):
     """Base of the depth data sets: a split file with an image and its depth map a line, as published with OmniFusion and BTS.
@@ -25,7 +27,7 @@ class DepthDataset(BaseDataset):
 
     Raises:
         FileNotFoundError: there is no split file; says how to get it.
-        ValueError: a line that does not name two files.
+        DatasetError: a line that does not name two files.
     """
 
     METAINFO: dict = {}
@@ -61,7 +63,7 @@ class DepthDataset(BaseDataset):
             found.append(dict(common, img_id=len(found), img_path=str(root / self.image_prefix / image),
                               depth_path=str(root / self.depth_prefix / depth)))
         if not found:
-            raise ValueError(f'{path} names no pair of image and depth map')
+            raise DatasetError(f'{path} names no pair of image and depth map')
         return found
 
 
@@ -69,7 +71,7 @@ def read_split(path) -> list[tuple[str, str]]:
     """(image, depth map) of each line of a split file, relative paths.
 
     Raises:
-        ValueError: a line with fewer than two names; it is quoted.
+        DatasetError: a line with fewer than two names; it is quoted.
     """
     pairs = []
     for number, line in enumerate(Path(path).read_text(encoding='utf-8').splitlines(), 1):
@@ -77,7 +79,7 @@ def read_split(path) -> list[tuple[str, str]]:
         if not names or names[0].startswith('#'):
             continue
         if len(names) < 2:
-            raise ValueError(f'{path}, line {number}: expected an image and a depth map, got {line!r}')
+            raise DatasetError(f'{path}, line {number}: expected an image and a depth map, got {line!r}')
         if names[1] != 'None':
             pairs.append((names[0].lstrip('/'), names[1].lstrip('/')))
     return pairs

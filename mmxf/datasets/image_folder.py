@@ -7,6 +7,9 @@ from mmengine.dataset import BaseDataset
 
 from mmxf.registry import DATASETS
 
+from .annotation_file import build_dataset
+from .errors import DatasetError
+
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 
 
@@ -21,7 +24,7 @@ class ImageFolder(BaseDataset):
 
     Raises:
         FileNotFoundError: no such folder; names what was expected.
-        ValueError: a class without images, or no classes.
+        DatasetError: a class without images, or no classes.
 
     Attributes:
         class_folder: where the folders of the classes are. Before training, names are compared between data sets that have it.
@@ -40,23 +43,24 @@ class ImageFolder(BaseDataset):
         wanted = self.metainfo.get('classes')
         if wanted is None:
             if not folders:
-                raise ValueError(f'{root} has no folders; expected one a class, {root}/<class>/<image>')
+                raise DatasetError(f'{root} has no folders; expected one a class, {root}/<class>/<image>')
             self._metainfo['classes'] = wanted = tuple(folders)
         absent = [name for name in wanted if name not in folders]
         if absent:
-            raise ValueError(f'{root} has no folder for {len(absent)} of {len(wanted)} classes, {absent[0]!r} among them')
+            raise DatasetError(f'{root} has no folder for {len(absent)} of {len(wanted)} classes, {absent[0]!r} among them')
         found, empty = [], []
         for label, name in enumerate(wanted):
             try:
                 paths = sorted(entry.path for entry in os.scandir(root / name)
                                if entry.name.lower().endswith(IMAGE_SUFFIXES))
             except OSError as error:
-                raise ValueError(f'the class {name!r} cannot be read: {error}') from error
+                raise DatasetError(f'the class {name!r} cannot be read: {error}') from error
             empty += [] if paths else [name]
             found += [dict(img_path=path, gt_label=label) for path in paths]
         if empty:
-            raise ValueError(f'{len(empty)} of {len(wanted)} classes in {root} have no image ({", ".join(IMAGE_SUFFIXES)}): '
-                             f'{", ".join(empty[:10])}. Add images, remove the folders, or name the classes you want in metainfo')
+            raise DatasetError(f'{len(empty)} of {len(wanted)} classes in {root} have no image ({", ".join(IMAGE_SUFFIXES)}'
+                               f'): {", ".join(empty[:10])}. Add images, remove the folders, or name the classes you want in '
+                               'metainfo')
         return found
 
 
@@ -72,12 +76,12 @@ class ObjectCrops(BaseDataset):
         test_mode, max_refetch: mmengine's.
 
     Raises:
-        ValueError: when no object is left.
+        DatasetError: when no object is left.
     """
 
     def __init__(self, dataset: dict, *, margin: float = 0.1, min_size: float = 8, pipeline: Sequence[dict] = (),
                  test_mode: bool = False, max_refetch: int = 1000) -> None:
-        self.inner = DATASETS.build(dict(dataset, pipeline=[]))
+        self.inner = build_dataset(dict(dataset, pipeline=[]))
         self.margin, self.min_size = margin, min_size
         super().__init__(ann_file='', metainfo=dict(self.inner.metainfo), serialize_data=False, pipeline=list(pipeline),
                          test_mode=test_mode, max_refetch=max_refetch)
@@ -96,6 +100,6 @@ class ObjectCrops(BaseDataset):
                 found.append(dict(img_path=info['img_path'], img_id=f'{info["img_id"]}_{number}',
                                   crop_box=(x1 - more, y1 - more, x2 + more, y2 + more), gt_label=instance['bbox_label']))
         if not found:
-            raise ValueError(f'{type(self.inner).__name__} {self.inner.ann_file!r} has no object of at least {self.min_size} '
-                             f'pixels ({passed} are smaller, ignored or crowds)')
+            raise DatasetError(f'{type(self.inner).__name__} {self.inner.ann_file!r} has no object of at least {self.min_size} '
+                               f'pixels ({passed} are smaller, ignored or crowds)')
         return found

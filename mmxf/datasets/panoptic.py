@@ -8,7 +8,6 @@ A data set of your own needs no class: ``type='PanopticDataset'`` with its ``met
 config.
 """
 
-import json
 import os.path as osp
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,8 +17,10 @@ from mmengine.dataset import BaseDataset
 from mmxf.registry import DATASETS, TRANSFORMS
 
 from .ade20k_classes import ADE20K_METAINFO
+from .annotation_file import describe, examine, read_annotation_file
 from .cityscapes_classes import CITYSCAPES_METAINFO
 from .coco_classes import COCO_PANOPTIC_METAINFO
+from .errors import DatasetError
 from .panoptic_classes import check_metainfo, map_categories
 
 
@@ -48,7 +49,8 @@ class PanopticDataset(BaseDataset):
 
     Raises:
         FileNotFoundError: the annotation file or a folder is absent; says how to get it.
-        ValueError: classes of the file and of ``metainfo`` differ; names both lists.
+        DatasetError: classes of the file and of ``metainfo`` differ; names both lists. Or entries of the file cannot
+            be used; names them.
     """
 
     METAINFO: dict = {}
@@ -89,22 +91,26 @@ class PanopticDataset(BaseDataset):
     def load_data_list(self) -> list[dict]:
         """One dict an image, with ``segments`` as tuples (id, label, iscrowd)."""
         raw = self._read_json()
+        try:
+            return self._infos(raw)
+        except (KeyError, TypeError, AttributeError) as error:
+            found, _ = examine(raw)
+            if not found:
+                raise
+            raise DatasetError(describe(self.ann_file, found)) from error
+
+    def _infos(self, raw: dict) -> list[dict]:
         cat2label = map_categories(raw['categories'], self.metainfo, self.ann_file)
-        segments = {}
-        for ann in raw.get('annotations', ()):
-            try:
-                segments[ann['image_id']] = (
-                    ann['file_name'],
-                    [
-                        (s['id'], cat2label[s['category_id']], bool(s.get('iscrowd', 0)))
-                        for s in ann['segments_info']
-                    ],
-                )
-            except KeyError as e:
-                raise ValueError(
-                    f'{self.ann_file}: annotation of image {ann.get("image_id")!r} has no key {e}, or a '
-                    'category_id that is not among the categories of the file'
-                ) from e
+        segments = {
+            ann['image_id']: (
+                ann['file_name'],
+                [
+                    (s['id'], cat2label[s['category_id']], bool(s.get('iscrowd', 0)))
+                    for s in ann['segments_info']
+                ],
+            )
+            for ann in raw.get('annotations', ())
+        }
         for key in self.data_prefix:
             self._require(
                 self.data_prefix[key], dict(img='image folder', seg='folder of panoptic PNGs').get(key, key)
@@ -124,12 +130,12 @@ class PanopticDataset(BaseDataset):
                 info['segments'] = of_image
             infos.append(info)
         if segments:
-            raise ValueError(
+            raise DatasetError(
                 f'{self.ann_file}: {len(segments)} annotations belong to images that are not in its list '
                 f'of images, the first to image_id {next(iter(segments))!r}'
             )
         if not infos:
-            raise ValueError(f'{self.ann_file} lists no images')
+            raise DatasetError(f'{self.ann_file} lists no images')
         return infos
 
     def image_file(self, image: dict) -> str:
@@ -149,7 +155,7 @@ class PanopticDataset(BaseDataset):
             and not (drop_empty and all(crowd for _, _, crowd in info.get('segments', ())))
         ]
         if not kept:
-            raise ValueError(
+            raise DatasetError(
                 f'filter_cfg={self.filter_cfg} leaves none of the {len(self.data_list)} images of '
                 f'{self.ann_file}'
             )
@@ -157,22 +163,18 @@ class PanopticDataset(BaseDataset):
 
     def _read_json(self) -> dict:
         if not self.ann_file:
-            raise ValueError(f'{type(self).__name__} needs ann_file, a COCO panoptic JSON')
+            raise DatasetError(f'{type(self).__name__} needs ann_file, a COCO panoptic JSON')
         self._require(self.ann_file, 'annotation file')
-        try:
-            with open(self.ann_file, encoding='utf-8') as f:
-                raw = json.load(f)
-        except json.JSONDecodeError as e:
-            raise ValueError(
-                f'{self.ann_file} is no valid JSON ({e}); a cut-off download? Get it again'
-            ) from e
+        raw = read_annotation_file(self.ann_file)
+        if not isinstance(raw, dict):
+            raise DatasetError(describe(self.ann_file, examine(raw)[0]))
         missing = {'images', 'categories'} - set(raw) | (
             {'annotations'} - set(raw) if not self.test_mode else set()
         )
         if missing:
-            raise ValueError(f'{self.ann_file} is no COCO panoptic annotation file: no {sorted(missing)}')
+            raise DatasetError(f'{self.ann_file} is no COCO panoptic annotation file: no {sorted(missing)}')
         if raw.get('annotations') and 'segments_info' not in raw['annotations'][0]:
-            raise ValueError(
+            raise DatasetError(
                 f'{self.ann_file} is no COCO panoptic annotation file: its annotations have no '
                 "'segments_info' (is it an instances_*.json?)"
             )

@@ -5,6 +5,8 @@ import colorsys
 import json
 from collections.abc import Mapping, Sequence
 
+from .errors import DatasetError
+
 
 def check_metainfo(metainfo: Mapping, owner: str) -> dict:
     """Complete and check the classes of a data set.
@@ -17,25 +19,25 @@ def check_metainfo(metainfo: Mapping, owner: str) -> dict:
         The same with tuples of names, ``stuff_classes`` and a ``palette`` of one RGB triple a class.
 
     Raises:
-        ValueError: no classes, names twice, things or stuff that are no classes, a class that is both or
+        DatasetError: no classes, names twice, things or stuff that are no classes, a class that is both or
             neither, or too few colours.
     """
     metainfo = dict(metainfo)
     if not metainfo.get('classes'):
-        raise ValueError(
+        raise DatasetError(
             f"{owner}: metainfo has no 'classes'. Give metainfo=dict(classes=(...), "
             'thing_classes=(...)) in the dataset config. To print that of an annotation file: '
             'python -c "from mmxf.datasets import read_metainfo; print(read_metainfo(\'ANN.json\'))"'
         )
     classes = tuple(metainfo['classes'])
     if len(set(classes)) < len(classes):
-        raise ValueError(
+        raise DatasetError(
             f'{owner}: names in metainfo classes occur twice: '
             f'{sorted({c for c in classes if classes.count(c) > 1})}'
         )
     if metainfo.get('thing_classes') is None:
         if metainfo.get('stuff_classes') is None:
-            raise ValueError(
+            raise DatasetError(
                 f"{owner}: metainfo has neither 'thing_classes' nor 'stuff_classes'; a class is a thing "
                 'when its name is in thing_classes'
             )
@@ -45,14 +47,14 @@ def check_metainfo(metainfo: Mapping, owner: str) -> dict:
         metainfo['stuff_classes'] = [c for c in classes if c not in set(things)]
     stuff = tuple(metainfo['stuff_classes'])
     if sorted(things + stuff) != sorted(classes):
-        raise ValueError(
+        raise DatasetError(
             f'{owner}: thing_classes and stuff_classes of metainfo must share out classes. In neither: '
             f'{sorted(set(classes) - set(things + stuff))}; in both: {sorted(set(things) & set(stuff))}; '
             f'no class: {sorted(set(things + stuff) - set(classes))}'
         )
     palette = metainfo.get('palette') or spread_colours(len(classes))
     if len(palette) != len(classes):
-        raise ValueError(f'{owner}: {len(palette)} colours in metainfo palette for {len(classes)} classes')
+        raise DatasetError(f'{owner}: {len(palette)} colours in metainfo palette for {len(classes)} classes')
     metainfo.update(
         classes=classes, thing_classes=things, stuff_classes=stuff, palette=[tuple(c) for c in palette]
     )
@@ -75,14 +77,14 @@ def map_categories(categories: Sequence[Mapping], metainfo: Mapping, ann_file: s
     Files whose categories have no names are matched by rank: the n-th smallest id is class n.
 
     Raises:
-        ValueError: a class is missing in either place, or is a thing in one and stuff in the other.
+        DatasetError: a class is missing in either place, or is a thing in one and stuff in the other.
     """
     classes, things = list(metainfo['classes']), set(metainfo['thing_classes'])
     if all('name' in c for c in categories):
         names = [c['name'] for c in categories]
         label = {c['id']: classes.index(c['name']) for c in categories if c['name'] in classes}
         if sorted(names) != sorted(classes):
-            raise ValueError(
+            raise DatasetError(
                 f'classes of {ann_file} and of metainfo differ. '
                 f'Only in metainfo: {sorted(set(classes) - set(names))}; '
                 f'only in the file: {sorted(set(names) - set(classes))}; '
@@ -95,7 +97,7 @@ def map_categories(categories: Sequence[Mapping], metainfo: Mapping, ann_file: s
         ids = sorted(c['id'] for c in categories)
         label = {i: n for n, i in enumerate(ids)}
         if len(ids) != len(classes):
-            raise ValueError(
+            raise DatasetError(
                 f'{ann_file} has {len(ids)} categories without names, ids {ids}; metainfo has '
                 f'{len(classes)} classes: {classes}'
             )
@@ -105,7 +107,7 @@ def map_categories(categories: Sequence[Mapping], metainfo: Mapping, ann_file: s
         if 'isthing' in c and bool(c['isthing']) != (classes[label[c['id']]] in things)
     ]
     if wrong:
-        raise ValueError(
+        raise DatasetError(
             f'{ann_file} and metainfo disagree on which classes are things: {wrong} '
             f'({"thing" if wrong[0] in things else "stuff"} in metainfo)'
         )

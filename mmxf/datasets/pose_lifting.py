@@ -8,6 +8,8 @@ from mmengine.dataset import BaseDataset
 
 from mmxf.structures.skeleton import SKELETON_KEYS, Skeleton, relative_to_root
 
+from .errors import DatasetError
+
 
 @dataclass
 class PoseVideo:
@@ -68,7 +70,7 @@ class PoseLiftingDataset(BaseDataset):
                  num_frames: int = 243, mirror: bool = False, stride: int = 1, metainfo: Mapping | None = None,
                  pipeline: Sequence = (), test_mode: bool = False, **kwargs) -> None:
         if num_frames < 1 or stride < 1:
-            raise ValueError(f'num_frames and stride must be at least 1, got {num_frames} and {stride}')
+            raise DatasetError(f'num_frames and stride must be at least 1, got {num_frames} and {stride}')
         self.subjects = tuple(subjects) if subjects is not None else self.TEST_SUBJECTS if test_mode else self.TRAIN_SUBJECTS
         self.actions = None if actions is None else tuple(actions)
         self.num_frames, self.mirror, self.stride = num_frames, mirror, stride
@@ -101,8 +103,8 @@ class PoseLiftingDataset(BaseDataset):
         """One dict a window or video: which video, from where, mirrored or not."""
         self.videos = [self._finish(video) for video in self.load_videos()]
         if not self.videos:
-            raise ValueError(f'{type(self).__name__}: no video of the subjects {", ".join(self.subjects)}'
-                             + (f' with an action that begins with {", ".join(self.actions)}' if self.actions else ''))
+            raise DatasetError(f'{type(self).__name__}: no video of the subjects {", ".join(self.subjects)}'
+                               + (f' with an action that begins with {", ".join(self.actions)}' if self.actions else ''))
         if self.test_mode:
             return [dict(video=i, start=0, end=len(v.points), mirrored=False) for i, v in enumerate(self.videos)]
         windows = [dict(video=i, start=start, end=start + self.num_frames, mirrored=False)
@@ -118,18 +120,18 @@ class PoseLiftingDataset(BaseDataset):
         video.points = np.ascontiguousarray(video.points[step], np.float32)
         video.valid = None if video.valid is None else np.asarray(video.valid).reshape(-1)[step].astype(bool)
         if video.points.ndim != 3 or video.points.shape[1:] != (joints, 2) or not len(video.points):
-            raise ValueError(f'{name}: 2-D keypoints are {video.points.shape}, expected (frames, {joints}, 2)')
+            raise DatasetError(f'{name}: 2-D keypoints are {video.points.shape}, expected (frames, {joints}, 2)')
         if not np.isfinite(video.points).all():
-            raise ValueError(f'{name}: 2-D keypoints of frame {int((~np.isfinite(video.points)).any((1, 2)).argmax())} are '
-                             'not finite')
+            raise DatasetError(f'{name}: 2-D keypoints of frame {int((~np.isfinite(video.points)).any((1, 2)).argmax())} are '
+                               'not finite')
         if video.poses is not None:
             poses = np.ascontiguousarray(video.poses[step], np.float32)
             if poses.shape != (len(video.points), joints, 3):
-                raise ValueError(f'{name_3d}: 3-D joints are {poses.shape}, expected {(len(video.points), joints, 3)} as the 2-D '
-                                 'keypoints have')
+                raise DatasetError(f'{name_3d}: 3-D joints are {poses.shape}, expected {(len(video.points), joints, 3)} as the '
+                                   '2-D keypoints have')
             bad = ~np.isfinite(poses).all((1, 2)) & (True if video.valid is None else video.valid)
             if bad.any():
-                raise ValueError(f'{name_3d}: 3-D joints of frame {int(bad.argmax())} are not finite')
+                raise DatasetError(f'{name_3d}: 3-D joints of frame {int(bad.argmax())} are not finite')
             video.poses, video.root = relative_to_root(poses, self.skeleton.root_joints)
             video.root = np.ascontiguousarray(video.root)
         return video

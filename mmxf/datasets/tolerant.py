@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.dataset import BaseDataset
-from mmengine.registry import DATASETS as ENGINE_DATASETS
 
 from mmxf.engine.random_state import mix_seed, seeded_generators
 from mmxf.registry import DATASETS
+
+from .annotation_file import build_dataset
 
 # A single draw that fails is a bad image; this many in a row are a bad pipeline or a wrong path.
 _MAX_DRAWS = 8
@@ -43,7 +44,7 @@ class TolerantDataset:
 
     def __init__(self, dataset: Any, max_bad_samples: int | float | None = None,
                  report_file: str | None = None) -> None:
-        self.dataset = ENGINE_DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
+        self.dataset = build_dataset(dataset) if isinstance(dataset, dict) else dataset
         if report_file is None:
             handle, report_file = tempfile.mkstemp(prefix='bad_samples_', suffix='.jsonl')
             os.close(handle)
@@ -83,7 +84,8 @@ class TolerantDataset:
                 with seeded_generators(draw_seed):
                     cut = _cut_off_file(self.dataset, index)
                     if cut is not None:
-                        raise UnreadableSampleError(f'{cut} is cut off: its end is missing')
+                        raise UnreadableSampleError(f'{cut} is cut off: its end is missing' if os.path.getsize(cut) else
+                                                    f'{cut} is empty (0 bytes)')
                     return self.dataset[index]
             except (MemoryError, RecursionError):
                 raise
@@ -154,7 +156,7 @@ def _name_of(dataset: Any, index: int) -> str:
 
 
 def _cut_off_file(dataset: Any, index: int) -> str | None:
-    """The first local image of a sample that has a beginning but no end. Costs two small reads a file."""
+    """The first local image of a sample that has no end, or nothing at all. Costs two small reads a file."""
     for key, path in _sample_info(dataset, index).items():
         if key.endswith('_path') and isinstance(path, str) and os.path.isfile(path) and ends_early(path):
             return path
@@ -162,9 +164,11 @@ def _cut_off_file(dataset: Any, index: int) -> str | None:
 
 
 def ends_early(path: str | os.PathLike) -> bool:
-    """Whether a JPEG or PNG lacks its end marker (within the last 64 kB: some cameras append data)."""
+    """Whether a file is empty, or is a JPEG or PNG without its end marker (within the last 64 kB: some cameras append data)."""
     with open(path, 'rb') as file:
         head = file.read(8)
+        if not head:
+            return True
         if head.startswith(b'\xff\xd8'):
             marker = b'\xff\xd9'
         elif head == b'\x89PNG\r\n\x1a\n':

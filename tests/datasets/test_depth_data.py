@@ -101,6 +101,9 @@ def test_missing_and_broken_files_are_named(tmp_path):
     with pytest.raises(DepthFileError, match=r'no\.png does not exist'):
         read_depth(tmp_path / 'no.png', 1000)
     (tmp_path / 'broken.png').write_bytes(b'\x89PNG broken')
+    (tmp_path / 'empty.npy').write_bytes(b'')
+    with pytest.raises(DepthFileError, match=r'empty\.npy is no \.npy file of numbers, or is cut off'):
+        read_depth(tmp_path / 'empty.npy', None)
     with pytest.raises(DepthFileError, match=r'broken\.png cannot be decoded'):
         read_depth(tmp_path / 'broken.png', 1000)
 

@@ -121,7 +121,7 @@ def test_annotations_of_unlisted_images_and_categories(two_images):
     with pytest.raises(ValueError, match='1 annotations belong to images .* image_id 2'):
         PanopticDataset(**two_images)
     edit(two_images, lambda raw: raw['annotations'][0]['segments_info'][0].update(category_id=99))
-    with pytest.raises(ValueError, match='annotation of image 1 has no key 99'):
+    with pytest.raises(ValueError, match=r'image 1 \(a.png\), segment 70000: category_id 99 is not among'):
         PanopticDataset(**two_images)
 
 

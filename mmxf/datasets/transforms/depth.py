@@ -38,7 +38,10 @@ def read_depth(path, scale: float | None) -> np.ndarray:
     if not path.is_file():
         raise DepthFileError(f'the depth map {path} does not exist')
     if path.suffix.lower() == '.npy':
-        values = np.load(path, allow_pickle=False)
+        try:
+            values = np.load(path, allow_pickle=False)
+        except (EOFError, ValueError) as error:
+            raise DepthFileError(f'{path} is no .npy file of numbers, or is cut off ({error}); get it again') from error
     else:
         if path.suffix.lower() == '.exr':
             os.environ.setdefault('OPENCV_IO_ENABLE_OPENEXR', '1')     # off by default; these files are the user's own
