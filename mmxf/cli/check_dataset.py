@@ -41,7 +41,9 @@ def main(argv=None) -> int:
     from mmxf.apis.datasets import build_dataset
     from mmxf.config import UserError
     from mmxf.config.overrides import parse_options
-    from mmxf.datasets.check import Report, check_dataset
+    from mmxf.datasets.annotation_file import READER_ERRORS
+    from mmxf.datasets.check import check_dataset
+    from mmxf.datasets.check.rescue import open_anyway
 
     cfg = open_config(args.config, parse_options(args.cfg_options))
     splits = [split for split in args.split if cfg.get(f'{split}_dataloader')]
@@ -53,13 +55,12 @@ def main(argv=None) -> int:
         name = f'{split}_dataloader.dataset'
         try:
             dataset = build_dataset(cfg, split)
-        except (OSError, ValueError, KeyError, AssertionError, IndexError, TypeError) as error:
-            report = Report(name)
-            report.add('data sets that cannot be read', cfg.filename or args.config, f'{type(error).__name__}: {error}',
-                       cure='data/README.md shows the trees; check data_root, ann_file, data_prefix')
-            reports.append(report)
-            print(report.text(), flush=True)
-            continue
+        except (*READER_ERRORS, OSError) as error:
+            dataset, report = open_anyway(build_dataset, cfg, split, name, error)
+            if dataset is None:
+                reports.append(report)
+                print(report.text(), flush=True)
+                continue
         report, shown = check_dataset(dataset, name, sample=args.sample, model=cfg.get('model'), pictures=args.pictures)
         known = known or dataset
         reports.append(report)

@@ -79,6 +79,108 @@ def test_files_that_are_gone_or_broken_are_named(world):
     assert found['images that cannot be read']['places'][0][0] == str(images[1])
 
 
+def test_empty_and_cut_off_label_files_are_named(world):
+    """OpenCV raises an error of its own over no bytes, and shows a cut-off PNG half black."""
+    empty, cut = sorted((world / 'panoptic_val').iterdir())
+    empty.write_bytes(b'')
+    cut.write_bytes(cut.read_bytes()[:-20])
+    for config in ('kmax/kmax_r18_mini.py', 'kat/kat_segmentation_mini.py'):
+        assert check(world, config, '--split', 'val') == 1
+        said = dict(problems(world)['images that cannot be read']['places'])
+        assert 'empty (0 bytes)' in said[str(empty)] and 'cut off' in said[str(cut)]
+
+
+def test_training_past_an_empty_label_file_names_it(tmp_path):
+    from mmxf.datasets.tolerant import TolerantDataset, read_report
+
+    class Loaded(Maps):
+        def __getitem__(self, index: int) -> np.ndarray:
+            return cv2.imdecode(np.fromfile(self.infos[index]['seg_map_path'], np.uint8), cv2.IMREAD_UNCHANGED)
+
+    dataset = Loaded(tmp_path, [labels(0), labels(1)], 2)
+    (tmp_path / '0.png').write_bytes(b'')
+    wrapped = TolerantDataset(dataset)
+    assert wrapped[0].max() == 1
+    assert read_report(wrapped.report_file)[0]['error'].endswith(f'{tmp_path}/0.png is empty (0 bytes)')
+
+
+def test_images_without_annotation_are_named(world):
+    change(world / 'annotations/panoptic_val.json', lambda content: content['annotations'].pop(0))
+    for config in ('kmax/kmax_r18_mini.py', 'kat/kat_segmentation_mini.py'):
+        assert check(world, config, '--split', 'val') == 1
+        assert [place for place, _ in problems(world)['images without annotation']['places']] == [
+            str(sorted((world / 'val').iterdir())[0])]
+
+
+def test_an_annotation_that_stops_the_reader_hides_nothing_else(world, capsys):
+    """All of them are named in one report, and the other samples are looked at."""
+
+    def edit(content):
+        content['annotations'][0]['segments_info'][0]['category_id'] = 99
+        del content['annotations'][1]['segments_info'][0]['category_id']
+
+    change(world / 'annotations/panoptic_train.json', edit)
+    third = sorted((world / 'panoptic_train').iterdir())[2]
+    cv2.imwrite(str(third), cv2.imread(str(third))[..., 0])
+    assert check(world, 'kmax/kmax_r18_mini.py', '--split', 'train') == 1
+    found, file = problems(world), str(world / 'annotations/panoptic_train.json')
+    (first, why), (second, other) = found['annotations of categories that the file does not list']['places']
+    assert first.startswith(f'{file}, image 1 (000000000001.jpg), segment ') and 'category_id 99 is not among' in why
+    assert 'image 2 (' in second and 'has no category_id' in other and 'no key' not in why
+    assert found['panoptic PNGs that are no RGB pictures of 8 bits']['places'][0][0] == str(third)
+    assert '2 of 2 samples looked at' in capsys.readouterr().out and len(found) == 2
+
+
+def test_boxes_that_are_not_four_numbers(world):
+    def edit(content):
+        content['annotations'][0]['bbox'] = [1, 2, 3]
+        content['annotations'][1]['segmentation'] = []
+        seen = next(a for a in content['annotations'][2:] if 2 in a.get('keypoints', ())[2::3])
+        joint = seen['keypoints'][2::3].index(2)
+        seen['keypoints'][3 * joint] = 5000
+        seen['id'] = 4711
+
+    change(world / 'annotations/instances_train.json', edit)
+    for config, looked_at in (('kat/kat_detection_mini.py', 4), ('kat/kat_t_mini.py', 10)):
+        assert check(world, config, '--split', 'train') == 1
+        found = problems(world)
+        (place, seen), = found['boxes that are not four numbers']['places']
+        assert place == f'{world}/annotations/instances_train.json, annotation 1 of image 1 (000000000001.jpg)'
+        assert seen == 'bbox is [1, 2, 3]'
+        (place, seen), = found['keypoints far outside of their image']['places']
+        assert 'annotation 4711, ' in place and 'x 5000' in seen and 'visible' in seen
+        assert 'annotation 2, ' in found['objects without outline']['places'][0][0]
+        assert found['objects without outline']['error'] == ('detection' in config)     # whose pipeline loads masks
+        assert json.loads((world.parent / 'report.json').read_text())[0]['looked_at'] >= looked_at
+
+
+def test_what_else_is_wrong_with_a_data_set_that_cannot_be_read(world, capsys):
+    change(world / 'annotations/panoptic_train.json', lambda content: (
+        content['annotations'][0]['segments_info'][0].update(category_id=99), content['categories'][0].update(name='persn')))
+    assert check(world, 'kmax/kmax_r18_mini.py', '--split', 'train') == 1
+    found = problems(world)
+    (place, said), = found['data sets that cannot be read']['places']
+    assert place == str(world / 'annotations/panoptic_train.json') and f'classes of {place} and of metainfo differ' in said
+    assert 'image 1 (' in found['annotations of categories that the file does not list']['places'][0][0]
+
+
+@pytest.mark.parametrize('config, file, edit, said', [
+    ('kmax/kmax_r18_mini.py', 'panoptic_train', lambda c: c['annotations'][0]['segments_info'][0].update(category_id=99),
+     'panoptic_train.json: image 1 (000000000001.jpg), segment '),
+    ('kmax/kmax_r18_mini.py', 'panoptic_train', lambda c: c['categories'][0].update(name='persn'), "only in the file: ['persn']"),
+    ('kat/kat_detection_mini.py', 'instances_train', lambda c: c['annotations'][0].update(bbox=[1, 2, 3]),
+     'instances_train.json: annotation 1 of image 1 (000000000001.jpg): bbox is [1, 2, 3]'),
+], ids=['category', 'name', 'box'])
+def test_training_ends_with_a_plain_error(world, config, file, edit, said, capsys, tmp_path):
+    from mmxf.cli.train import main as train
+
+    change(world / f'annotations/{file}.json', edit)
+    assert train([str(ROOT / 'configs' / config), '--work-dir', str(tmp_path / 'run'), '--cfg-options',
+                  f'data_root={world}/']) == 1
+    shown = capsys.readouterr().err
+    assert 'error: ' in shown and said in shown     # any other error would have been raised
+
+
 def test_panoptic_ids_and_colours(world):
     first, second, third = sorted((world / 'panoptic_train').iterdir())[:3]
     png = cv2.imread(str(first))
@@ -161,6 +263,26 @@ def test_zero_as_background_is_told_from_a_class(tmp_path):
     (tmp_path / 'more').mkdir()
     report, _ = check_dataset(Maps(tmp_path / 'more', [labels(0, 1, 2, 3)], 3, reduce_zero_label=True), 'train')
     assert not report.problems and report.numbers['pixels'] == {0: 64, 1: 64, 2: 64}
+
+
+def test_void_labels_are_told_how_to_ignore(tmp_path):
+    report, _ = check_dataset(Maps(tmp_path, [labels(0, 1, 2, 11)], 3), 'train')
+    assert 'set ignore_index=11 in the data set' in report.problems['labels that are no class'].cure
+    dataset = Maps(tmp_path, [labels(0, 1, 2, 11)], 3)
+    dataset.ignore_index = 11
+    report, _ = check_dataset(dataset, 'train', model=dict(decode_head=dict(ignore_index=11)))
+    assert not report.problems and report.facts['ignored'] == '25.0% of the pixels'
+    report, _ = check_dataset(dataset, 'train', model=dict(decode_head=dict(type='Head')))
+    assert 'ignore_index=11' in report.problems['heads that learn the label which the data set ignores'].cure
+
+
+def test_a_sample_that_the_check_does_not_know_is_named_and_the_rest_looked_at(tmp_path):
+    dataset = Maps(tmp_path, [labels(0), labels(0), labels(0, 7)], 3)
+    dataset.infos[0]['label_map'] = [1]
+    report, _ = check_dataset(dataset, 'train')
+    (place, _), = report.problems['samples of a form that the check does not know'].places
+    assert '0.jpg' in place and '0.png' in place and not report.problems['samples of a form that the check does not know'].error
+    assert report.looked_at == 3 and 'labels that are no class' in report.problems
 
 
 class Depths(Maps):

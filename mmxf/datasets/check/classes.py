@@ -7,6 +7,7 @@ from typing import Any
 from mmxf.config.errors import nearest
 from mmxf.engine.hooks.class_count_hook import annotation_categories
 
+from .reading import IGNORE
 from .report import Report
 
 META = 'set metainfo=dict(classes=(...)) of the data set to exactly the names in the annotation file'
@@ -58,6 +59,21 @@ def check_heads(report: Report, model: Mapping, count: int) -> None:
         if number != count and 'rpn' not in key and not (number == 1 and 'mask_head' in key):
             report.add('heads with another number of classes than the data set', key, f'{number}, the data set has {count}',
                        cure="write num_classes='${num_classes}' there, which follows from the data set's metainfo")
+
+
+def check_ignored(report: Report, model: Mapping, ignore_index: int) -> None:
+    """Label that the data set ignores against those that the model's heads do: a loss takes any other for a class."""
+
+    def told(value: Any) -> Iterator[Any]:
+        if isinstance(value, Mapping):
+            yield value.get('ignore_index')
+            value = list(value.values())
+        for inner in value if isinstance(value, (list, tuple)) else ():
+            yield from told(inner)
+
+    if ignore_index != IGNORE and ignore_index not in list(told(model)):
+        report.add('heads that learn the label which the data set ignores', 'model', f'ignore_index={ignore_index} of the data '
+                   'set is that of no head', cure=f"write ignore_index={ignore_index} in the heads too, and in the metric")
 
 
 def check_checkpoint(report: Report, path: str, classes: Sequence[str], count: int | None) -> None:

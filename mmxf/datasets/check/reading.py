@@ -6,10 +6,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from mmxf.datasets.tolerant import ends_early
+
 from .report import Report
 
 UNREADABLE = 'images that cannot be read'
 MISSING = 'files that are not there'
+UNLABELLED = 'images without annotation'
+IGNORE = 255        # the label of no class
 
 
 def missing(report: Report, path: str | None, what: str = 'image') -> bool:
@@ -38,11 +42,21 @@ def label_map(report: Report, path: str | None, what: str) -> np.ndarray | None:
     """A label map as it is stored, None where it cannot be read."""
     if missing(report, path, what):
         return None
-    found = cv2.imdecode(np.frombuffer(Path(path).read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
-    if found is None:
-        report.add(UNREADABLE, path, f'{what}: it cannot be decoded', cure='get them again, or take them out of the annotation '
+    data = np.frombuffer(Path(path).read_bytes(), np.uint8)
+    found = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None     # OpenCV has no answer to nothing
+    cut = ends_early(path)      # some versions of OpenCV show the rest black
+    if found is None or cut:
+        why = 'it is empty (0 bytes)' if not data.size else 'it is cut off: its end is missing' if cut else 'it cannot be decoded'
+        report.add(UNREADABLE, path, f'{what}: {why}', cure='get them again, or take them out of the annotation '
                    'file')
+        return None
     return found
+
+
+def unlabelled(report: Report, path: str) -> None:
+    """Notes an image that nothing is known of."""
+    report.add(UNLABELLED, path, 'the annotation file lists the image, but no annotation of it', cure='add its annotation, or '
+               'take the image out of the list; in training filter_cfg=dict(filter_empty_gt=True) leaves such images out')
 
 
 def same_size(report: Report, path: str, image: np.ndarray, other: tuple[int, int], what: str) -> bool:

@@ -40,12 +40,14 @@ class Report:
     Args:
         name: which one, as the config calls it.
         classes: their names, for the table.
+        ignore_index: the label of pixels that the data set ignores, besides 255.
         skeleton, joints: of pose data sets: the Skeleton, the names of the keypoints.
         sums: running sums of the checks.
     """
 
     name: str
     classes: tuple[str, ...] = ()
+    ignore_index: int = 255
     skeleton: Any = None
     joints: Sequence = ()
     total: int = 0          # samples of the data set

@@ -5,10 +5,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import cv2
 import numpy as np
 
 from . import classes as class_checks
-from . import classification, depth, detection, panoptic, pose, reading, semantic
+from . import classification, coco, depth, detection, panoptic, pose, reading, semantic
 from .report import Report
 
 KINDS = (panoptic, detection, semantic, depth, classification, pose)
@@ -20,6 +21,11 @@ def innermost(dataset: Any) -> list[Any]:
         return [part for inner in dataset.datasets for part in innermost(inner)]
     inner = vars(dataset).get('dataset')
     return innermost(inner) if inner is not None and hasattr(inner, '__getitem__') else [dataset]
+
+
+def source_of(dataset: Any) -> Any:
+    """The data set that an annotation file belongs to: of crops of objects, the one of the objects."""
+    return vars(dataset).get('inner', dataset)
 
 
 def spread(total: int, count: int | None) -> list[int]:
@@ -59,13 +65,16 @@ def check_dataset(dataset: Any, name: str, *, sample: int | None = None, seconds
     shown: list[tuple[str, Any, str]] = []
     for part in parts:
         report.total += len(part)
-        class_checks.check_names(report, part)
+        report.ignore_index = getattr(part, 'ignore_index', reading.IGNORE)
+        if model is not None:
+            class_checks.check_ignored(report, model, report.ignore_index)
+        class_checks.check_names(report, source_of(part))
         if len(part) == 0:
             report.add('data sets without a sample', getattr(part, 'ann_file', '') or name, cure='check the annotation file, and '
                        'filter_cfg and metainfo classes, which may leave nothing')
             continue
         _look(part, report, shown, sample, None if seconds is None else start + seconds, pictures)
-        detection.check_file(report, part, set(), quick)
+        coco.check_file(report, getattr(source_of(part), 'ann_file', ''), quick, coco.wants_masks(part))
     never = [c for label, c in enumerate(report.classes) if report.numbers and not any(
         values.get(label) for values in report.numbers.values())]
     if never:
@@ -74,6 +83,12 @@ def check_dataset(dataset: Any, name: str, *, sample: int | None = None, seconds
             ' ...' if len(never) > 12 else '')
     report.seconds = time.monotonic() - start
     return report, shown
+
+
+def _files(info: Mapping, index: int) -> str:
+    """What a sample is made of."""
+    files = [str(info[key]) for key in ('img_path', 'seg_map_path', 'depth_path') if info.get(key)]
+    return ' and '.join(files) or f'sample {index}'
 
 
 def _look(part: Any, report: Report, shown: list, sample: int | None, deadline: float | None, pictures: int) -> None:
@@ -94,8 +109,18 @@ def _look(part: Any, report: Report, shown: list, sample: int | None, deadline: 
                 reading.picture(report, info['img_path'])
             report.looked_at += 1
             continue
-        found = kind.check(info, report)
         report.looked_at += 1
+        try:
+            found = kind.check(info, report)
+        except (OSError, cv2.error) as error:
+            report.add(reading.UNREADABLE, _files(info, index), f'{type(error).__name__}: {error}',
+                       cure='get them again, or take them out of the annotation file')
+            continue
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+            # A data set of another's making; the rest of it is looked at all the same.
+            report.add('samples of a form that the check does not know', _files(info, index), f'{type(error).__name__}: {error}',
+                       error=False, cure='compare what get_data_info gives for them with that of other samples')
+            continue
         if found is not None and index in wanted and len(shown) < pictures:
             title = str(info.get('img_path') or info.get('file_name') or index).rpartition('/')[2]
             title += ' mirrored' if info.get('mirrored') else ''

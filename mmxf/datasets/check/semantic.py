@@ -4,9 +4,8 @@ from __future__ import annotations
 import numpy as np
 
 from . import reading
+from .reading import IGNORE
 from .report import Report
-
-IGNORE = 255
 
 
 def accepts(info: dict) -> bool:
@@ -17,6 +16,9 @@ def check(info: dict, report: Report) -> tuple[np.ndarray, np.ndarray | None] | 
     """Looks at one image; returns it and its classes as a panoptic map, for the contact sheet."""
     image = reading.picture(report, info['img_path'])
     path, count = info['seg_map_path'], len(report.classes)
+    if path is None:        # a panoptic data set's image of which its file has no annotation
+        reading.unlabelled(report, info['img_path'])
+        return None if image is None else (image, None)
     stored = reading.label_map(report, path, 'label map')
     if stored is None:
         return None if image is None else (image, None)
@@ -39,12 +41,16 @@ def check(info: dict, report: Report) -> tuple[np.ndarray, np.ndarray | None] | 
         labels[stored == old] = new
     if zero_is_void:
         labels = np.where((labels == 0) | (labels == IGNORE), IGNORE, labels - 1)
+    if report.ignore_index is not None:
+        labels[labels == report.ignore_index] = IGNORE
     values, pixels = np.unique(labels, return_counts=True)
     outside = [int(v) for v in values if v != IGNORE and not 0 <= v < count]
     if outside and raw != {0, 255}:
         cure = f'classes are 0 to {count - 1} and {IGNORE} is ignored'
         if not zero_is_void and outside == [count]:
             cure += '; if 0 is the background that nobody learns, set reduce_zero_label=True'
+        cure += (f'; if {outside[-1]} marks pixels that nobody learns (void), set ignore_index={outside[-1]} in the data set, in '
+                 f"the model's heads and in the metric, or save it as {IGNORE}")
         report.add('labels that are no class', path, f'{outside[:8]} of {count} classes', cure=cure)
     if zero_is_void and 0 not in raw and 255 not in raw:
         report.facts['reduce_zero_label'] = 'is set, and some maps hold no 0: the first class is 1 there, as in ADE20K?'
