@@ -65,7 +65,7 @@ def main(argv=None) -> int:
         known = known or dataset
         reports.append(report)
         if split == splits[0] and (args.checkpoint or cfg.get('load_from')):
-            compare_checkpoint(report, cfg, str(args.checkpoint or cfg.load_from))
+            compare_checkpoint(report, cfg, args.checkpoint or cfg.load_from)
         print(report.text(), flush=True)
         if shown:
             print(f'sheet: {draw(shown, dataset, out_dir / f"{split}.png")}')
@@ -94,16 +94,18 @@ def draw(shown, dataset, path: Path) -> Path:
     return write_image(path, contact_sheet(tiles)) if tiles else path
 
 
-def compare_checkpoint(report, cfg, path: str) -> None:
-    """Class names and counts of a checkpoint, the latter read off by the model that the config builds."""
+def compare_checkpoint(report, cfg, source) -> None:
+    """Class names and counts of a checkpoint, in any form of `load_from`; the counts as the model of the config sees them."""
     from mmxf.apis import CheckpointError, build_model, load_checkpoint
     from mmxf.apis.checkpoint import state_dict_of
     from mmxf.datasets.check.classes import check_checkpoint, check_stored_names
+    from mmxf.engine.weights_source import WeightsError, is_remote, locate
 
     try:
+        path = str(locate(source) if is_remote(source) else source)
         checkpoint = load_checkpoint(path)
-    except CheckpointError as error:
-        report.add('checkpoints that cannot be read', path, str(error), cure='check load_from')
+    except (CheckpointError, WeightsError) as error:
+        report.add('checkpoints that cannot be read', str(source), str(error), cure='check load_from')
         return
     stored = ((checkpoint.get('meta') or {}).get('dataset_meta') or {}).get('classes')
     if stored:

@@ -34,7 +34,8 @@ oninput="for(const f of document.querySelectorAll('figure'))f.hidden=!f.dataset.
 
 def thumbnail(path: Path, side: int = SIDE) -> str | None:
     """A picture as a data URI of a small JPEG, None where it cannot be read."""
-    image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+    data = np.frombuffer(path.read_bytes(), np.uint8)
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     if image is None:
         return None
     scale = side / max(image.shape[0], image.shape[1] / 2)

@@ -355,6 +355,21 @@ def test_the_run_stops_before_its_first_iteration(world, tmp_path, capsys):
     assert 'Iter(train)' not in said.out
 
 
+def test_what_a_validation_cannot_read_stops_the_run_at_once(world, tmp_path, capsys):
+    """Training passes over a few, a validation ends at the first."""
+    from mmxf.cli.train import main as train
+
+    config = [str(ROOT / 'configs/kmax/kmax_r18_mini.py'), '--work-dir', str(tmp_path / 'run'), '--cfg-options',
+              f'data_root={world}/', 'train_cfg.max_iters=2', 'train_cfg.val_interval=1', 'train_dataloader.batch_size=1',
+              'train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False', 'val_dataloader.num_workers=0',
+              'val_dataloader.persistent_workers=False']
+    empty = sorted((world / 'panoptic_val').iterdir())[0]
+    empty.write_bytes(b'')
+    assert train(config) == 1
+    said = capsys.readouterr()
+    assert empty.name in said.err and 'val_dataloader.dataset' in said.err and 'Iter(train)' not in said.out
+
+
 def test_real_panoptic_samples_pass(real_data):
     from mmxf.datasets import CocoPanoptic
 

@@ -18,7 +18,7 @@ class DataCheckHook(Hook):
     """Opens a few samples of the training and validation set before training.
 
     Errors (labels that are no class, masks of 0 and 255, ids that no list names ...) stop the run; warnings are logged. Images
-    that cannot be read are left to `TolerantDataset`, which trains past a few of them, unless most of the sample is.
+    for training that cannot be read are left to `TolerantDataset`, which trains past a few of them, unless most of the sample is.
 
     Args:
         sample: samples of each data set that are opened, spread over it; 0 switches the hook off.
@@ -59,7 +59,8 @@ class DataCheckHook(Hook):
                 continue
             errors = []
             for problem in report.problems.values():
-                few = problem.kind in (MISSING, UNREADABLE) and len(problem.places) <= report.looked_at / 2
+                few = (problem.kind in (MISSING, UNREADABLE) and len(problem.places) <= report.looked_at / 2
+                       and name.startswith('train'))       # a validation ends at the first one
                 if problem.error and not few:
                     errors.append(problem.text())
                 else:
