@@ -33,21 +33,24 @@ class DieOnce(Hook):
 '''
 
 
+def two_processes(folder: Path, hook: str, source: str, iterations: int, interval: int) -> dict:
+    """How to start a run in two processes, which may be started again once, with a hook and a checkpoint every `interval`."""
+    (folder / 'its_hook.py').write_text(source)
+    config = folder / 'toy_run.py'
+    config.write_text(f"_base_ = [{str(DATA / 'toy.py')!r}]\n"
+                      f"custom_imports = dict(imports=['toy_parts', 'its_hook'])\ncustom_hooks = [dict(type={hook!r})]\n"
+                      f"train_cfg = dict(type='ExactIterBasedTrainLoop', max_iters={iterations})\n"
+                      f"default_hooks = dict(checkpoint=dict(type='AtomicCheckpointHook', interval={interval}))\n")
+    return dict(args=['bash', str(ROOT / 'tools/dist_train.sh'), str(config), '2', '--no-validate'], cwd=folder, text=True,
+                env={**os.environ, 'PYTHONPATH': f'{ROOT}:{DATA}:{folder}', 'OMP_NUM_THREADS': '1', 'MAX_RESTARTS': '1',
+                     'PATH': f'{Path(sys.executable).parent}:{os.environ["PATH"]}'})
+
+
 @pytest.mark.slow
 def test_a_killed_worker_leads_to_a_resumed_run(tmp_path):
     if torch.cuda.is_available():
         pytest.skip('with a GPU, processes train on GPUs')
-    (tmp_path / 'die_once.py').write_text(HOOK)
-    config = tmp_path / 'toy_run.py'
-    config.write_text(f"_base_ = [{str(DATA / 'toy.py')!r}]\n"
-                      "custom_imports = dict(imports=['toy_parts', 'die_once'])\ncustom_hooks = [dict(type='DieOnce')]\n"
-                      "train_cfg = dict(type='ExactIterBasedTrainLoop', max_iters=4)\n"
-                      "default_hooks = dict(checkpoint=dict(type='AtomicCheckpointHook', interval=1))\n")
-    done = subprocess.run(
-        ['bash', str(ROOT / 'tools/dist_train.sh'), str(config), '2', '--no-validate'], cwd=tmp_path, text=True,
-        capture_output=True,
-        env={**os.environ, 'PYTHONPATH': f'{ROOT}:{DATA}:{tmp_path}', 'OMP_NUM_THREADS': '1', 'MAX_RESTARTS': '1',
-             'PATH': f'{Path(sys.executable).parent}:{os.environ["PATH"]}'})
+    done = subprocess.run(**two_processes(tmp_path, 'DieOnce', HOOK, iterations=4, interval=1), capture_output=True)
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
     assert 'attempt 0 from iteration 0' in said and 'attempt 1 from iteration 2' in said, said
@@ -74,17 +77,8 @@ class Slowly(Hook):
 def test_a_signal_to_the_launcher_saves_and_is_not_undone_by_a_restart(number, tmp_path):
     if torch.cuda.is_available():
         pytest.skip('with a GPU, processes train on GPUs')
-    (tmp_path / 'slowly.py').write_text(SLOWLY)
-    config = tmp_path / 'toy_run.py'
-    config.write_text(f"_base_ = [{str(DATA / 'toy.py')!r}]\n"
-                      "custom_imports = dict(imports=['toy_parts', 'slowly'])\ncustom_hooks = [dict(type='Slowly')]\n"
-                      "train_cfg = dict(type='ExactIterBasedTrainLoop', max_iters=600)\n"
-                      "default_hooks = dict(checkpoint=dict(type='AtomicCheckpointHook', interval=1000))\n")
-    run = subprocess.Popen(
-        ['bash', str(ROOT / 'tools/dist_train.sh'), str(config), '2', '--no-validate'], cwd=tmp_path, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        env={**os.environ, 'PYTHONPATH': f'{ROOT}:{DATA}:{tmp_path}', 'OMP_NUM_THREADS': '1', 'MAX_RESTARTS': '1',
-             'PATH': f'{Path(sys.executable).parent}:{os.environ["PATH"]}'})
+    run = subprocess.Popen(**two_processes(tmp_path, 'Slowly', SLOWLY, iterations=600, interval=1000), stdout=subprocess.PIPE,
+                           stderr=subprocess.STDOUT)
     folder = tmp_path / 'work_dirs' / 'toy_run'
     deadline = time.monotonic() + 120
     while not (folder / 'iteration_2').exists():
