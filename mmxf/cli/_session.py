@@ -61,11 +61,24 @@ def run_session(run: Callable[[argparse.Namespace], Any], args: argparse.Namespa
         print('interrupted', file=sys.stderr)
         return 130
     except Exception as error:
-        if args.traceback or os.environ.get('MMXF_TRACEBACK', '') not in ('', '0') or not is_plain(error):
+        if args.traceback or os.environ.get('MMXF_TRACEBACK', '') not in ('', '0'):
             raise
-        print(f'error: {explain(error, getattr(args, "loaded_config", None))}', file=sys.stderr)
+        cfg = getattr(args, 'loaded_config', None)
+        said = explain(error, cfg) if is_plain(error) else unusable_annotations(error, cfg)
+        if said is None:
+            raise
+        print(f'error: {said}', file=sys.stderr)
         return 1
     return 0
+
+
+def unusable_annotations(error: Exception, cfg: Any) -> str | None:
+    """What is wrong with annotation files over which mmdet's readers have stopped without naming any; None for other errors."""
+    if cfg is None or 'mmdet' not in sys.modules:
+        return None
+    from mmxf.datasets.annotation_file import faults_behind
+
+    return faults_behind(error, cfg)
 
 
 def is_plain(error: Exception) -> bool:

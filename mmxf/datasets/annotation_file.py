@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mmxf.registry import DATASETS
@@ -18,6 +19,7 @@ from .errors import DatasetError
 SHOWN = 5       # entries named in an error
 READER_ERRORS = (KeyError, ValueError, TypeError, IndexError, AttributeError, AssertionError)
 LISTS = ('images', 'annotations', 'categories')
+READERS = ('mmdet/datasets', 'mmdet/datasets/api_wrappers', '/pycocotools')     # folders of modules
 
 
 @dataclass(frozen=True)
@@ -147,18 +149,32 @@ def build_dataset(config: dict) -> Any:
     try:
         return DATASETS.build(config)
     except READER_ERRORS as error:
-        if isinstance(error, DatasetError):
-            raise
-        said = []
-        for _, path in annotation_files(config):
-            content = read_annotation_file(path)
-            found = examine(content)[0] if is_coco(content) else []
-            said += [describe(path, found)] if found else []
+        said = None if isinstance(error, DatasetError) else faults_of(config)
         if said:
             # The reader's own words too: the cause may be another, such as a misspelt argument.
-            said.append(f'{config.get("type")} stopped with {type(error).__name__}: {error}')
-            raise DatasetError('\n'.join(said)) from error
+            raise DatasetError(f'{said}\n{config.get("type")} stopped with {type(error).__name__}: {error}') from error
         raise
+
+
+def faults_of(config: Any) -> str | None:
+    """All entries of the annotation files that a config names that cannot be used, in one message; None where there are none."""
+    said = []
+    for _, path in annotation_files(config):
+        content = read_annotation_file(path)
+        found = examine(content)[0] if is_coco(content) else []
+        said += [describe(path, found)] if found else []
+    return '\n'.join(dict.fromkeys(said)) or None
+
+
+def faults_behind(error: Exception, config: Any) -> str | None:
+    """The same for an error of mmdet's readers while mmengine built the data sets of a whole config; None for others."""
+    frame = error.__traceback__
+    while frame is not None:
+        if Path(frame.tb_frame.f_code.co_filename).parent.as_posix().endswith(READERS):
+            said = faults_of([config.get(f'{split}_dataloader') for split in ('train', 'val', 'test')])
+            return said and f'{said}\nthe reader stopped with {type(error).__name__}: {error}'
+        frame = frame.tb_next
+    return None
 
 
 def is_box(value: Any) -> bool:

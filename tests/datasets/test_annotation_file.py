@@ -1,5 +1,6 @@
 """A pass over an annotation file finds every entry that no reader can use, and names each with its image and one cause."""
 import json
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,8 @@ from mmxf.datasets.annotation_file import build_dataset, describe, examine
 from mmxf.datasets.check import Report
 from mmxf.datasets.check.coco import check_file, has_outline
 from mmxf.datasets.errors import DatasetError
+
+ROOT = Path(__file__).parents[2]
 
 
 def objects() -> dict:
@@ -99,6 +102,26 @@ def test_the_error_of_a_reader_becomes_one_that_names_the_entry(tmp_path):
     path.write_text('{"images": [')
     with pytest.raises(DatasetError, match='ann.json is no valid JSON'):
         build_dataset(config)
+
+
+def test_a_validation_that_mmdet_reads_names_the_entry_too(tmp_path, capsys):
+    """mmengine builds that data set, so that the run's end is the first place to look."""
+    from mmxf.cli.make_miniworld import main as make
+    from mmxf.cli.train import main as train
+
+    assert not make(['--root', str(tmp_path / 'world'), '--train', '2', '--val', '2', '--size', '64', '64', '--workers', '1'])
+    path = next((tmp_path / 'world').rglob('*instances_val*.json'))
+    content = json.loads(path.read_text())
+    content['annotations'][0]['bbox'] = [1, 2, 3]
+    path.write_text(json.dumps(content))
+    assert train([str(ROOT / 'configs/kat/kat_detection_mini.py'), '--work-dir', str(tmp_path / 'run'), '--cfg-options',
+                  f'data_root={tmp_path}/world/', 'train_dataloader.batch_size=1', 'train_dataloader.num_workers=0',
+                  'train_dataloader.persistent_workers=False', 'val_dataloader.num_workers=0',
+                  'val_dataloader.persistent_workers=False', 'image_size=(64,64)']) == 1
+    said = capsys.readouterr().err
+    said = said[said.index('error: '):]
+    assert str(path) in said and 'bbox is [1, 2, 3]' in said and 'the reader stopped with ValueError' in said
+    assert 'Traceback' not in said
 
 
 def test_boxes_of_segments_are_looked_at(tmp_path):
