@@ -19,8 +19,9 @@ tell() {
     if [ -n "${children// /}" ]; then kill "-$1" $children 2>/dev/null || :; else kill -TERM "$2" 2>/dev/null || :; fi
 }
 
-# on_gpus GPUS PROGRAM [ARGUMENT ...]: a program of this folder under torchrun, in place of the script. USR1 and TERM go past torchrun,
-# which dies of the one and gives a run 30 seconds to save after the other. Status 75: the run was told to stop, and has saved.
+# on_gpus GPUS PROGRAM [ARGUMENT ...]: a program of this folder under torchrun; ends the script with its status. USR1 and a first TERM
+# go past torchrun, which dies of the one and gives a run 30 seconds to save after the other; a second TERM ends what does not stop.
+# Status 75: the run was told to stop, and has saved.
 on_gpus() {
     local launcher=(torchrun) meeting=(--standalone) nodes=${NNODES:-1} sum run status=0
     # An environment that borrows torch from another has no torchrun of its own.
@@ -31,7 +32,7 @@ on_gpus() {
         meeting=(--node_rank="${NODE_RANK:-0}" --master_addr="${MASTER_ADDR:-127.0.0.1}"
             --master_port="${PORT:-$((20000 + ${sum%% *} % 12768))}")
     fi
-    MMXF_STOPPED=$(mktemp)          # the run writes into it what torchrun does not hand on
+    MMXF_STOPPED=$(mktemp) || MMXF_STOPPED=     # the run writes into it what torchrun does not hand on
     export MMXF_STOPPED
     set -m                          # Ctrl-C is for this script, which hands it on: a background process would ignore it
     "${launcher[@]}" \
@@ -41,7 +42,8 @@ on_gpus() {
         ${MAX_RESTARTS:+--max-restarts="$MAX_RESTARTS"} \
         "$TOOLS/$2" "${@:3}" &
     run=$!
-    trap 'tell USR1 "$run"' USR1 TERM
+    trap 'tell USR1 "$run"' USR1
+    trap 'tell USR1 "$run"; trap '\''kill -TERM "$run" 2>/dev/null || :'\'' TERM' TERM
     trap 'kill -INT "$run" 2>/dev/null || :' INT
     while kill -0 "$run" 2>/dev/null; do wait "$run" || :; done
     wait "$run" || status=$?

@@ -116,9 +116,8 @@ def requirements() -> Iterator[Finding]:
         if need.marker is not None and not need.marker.evaluate({'extra': ''}):
             continue
         version = environment.installed_version(need.name)
-        if version is None and (_provided_otherwise(need.name) or any(need.name in names for names in
-                                                                       environment.PROVIDERS.values())):
-            continue               # of one that nothing provides packages() tells
+        if version is None and _told_elsewhere(need.name):
+            continue
         if version is None or not need.specifier.contains(version, prereleases=True):
             wrong.append((str(need), version))
     for need, version in wrong:
@@ -128,8 +127,9 @@ def requirements() -> Iterator[Finding]:
         yield Finding('requirements', 'ok', f'{len(wanted)} requirements are met')
 
 
-def _provided_otherwise(name: str) -> bool:
-    return any(name in names and environment.providers(package) for package, names in environment.PROVIDERS.items()) or \
+def _told_elsewhere(name: str) -> bool:
+    """Whether packages() says who provides an absent distribution's package, or that nobody does; or another OpenCV is there."""
+    return any(name in names for names in environment.PROVIDERS.values()) or \
         name in OPENCV and any(environment.installed_version(other) for other in OPENCV)
 
 

@@ -48,7 +48,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         '--train-metrics',
-        type=_count,
+        type=whole_number,
         default=0,
         metavar='N',
         help='also report the metrics on N samples of the training set at every validation',
@@ -61,7 +61,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _count(text: str) -> int:
+def whole_number(text: str) -> int:
+    """A number of samples from the command line."""
     number = int(text)
     if number < 0:
         raise argparse.ArgumentTypeError(f'{text}: a number of samples, at least 0')

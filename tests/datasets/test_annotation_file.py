@@ -86,7 +86,6 @@ def test_messages_name_the_file_and_the_first_few():
 
 
 def test_the_error_of_a_reader_becomes_one_that_names_the_entry(tmp_path):
-    pytest.importorskip('mmdet')
     content, path = objects(), tmp_path / 'ann.json'
     content['annotations'][2]['bbox'] = [1, 2, 3]
     path.write_text(json.dumps(content))

@@ -11,6 +11,7 @@ from mmxf.layers.depthwise import DepthwiseConv2d, _DepthwiseConv
 @pytest.mark.parametrize('numba', [True, False])
 def test_gradients(size, kernel, numba, monkeypatch):
     if numba:
+        pytest.importorskip('numba', reason='numba is optional; the other case is what runs without')
         assert depthwise._weight_gradient_function() is not depthwise._weight_gradient
     else:
         monkeypatch.setattr(depthwise, '_weight_gradient_function', lambda: depthwise._weight_gradient)
